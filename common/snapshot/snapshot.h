@@ -1,0 +1,125 @@
+#ifndef TRIBUTARY_COMMON_SNAPSHOT_SNAPSHOT_H_
+#define TRIBUTARY_COMMON_SNAPSHOT_SNAPSHOT_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "common/ids/ids.h"
+#include "tributary/v1/catalogue.pb.h"
+#include "tributary/v1/snapshot.pb.h"
+#include "tributary/v1/speed.pb.h"
+
+// Snapshots: immutable views of one batch run in `<dir>/<generation>/`. Layout: `db/` one RocksDB database with a column
+// family a view kind (users, popularity, counts, cut_counts), `items.bin` the item table and `neighbours.bin` the item
+// neighbours as memory-mapped arrays, `MANIFEST.json` written last. Format version 1; the grammar of keys and flat files
+// is in common/snapshot/format.h.
+namespace tributary {
+
+inline constexpr int32_t kSnapshotFormatVersion = 1;
+
+// Scope of a popularity list: overall, or one category.
+inline constexpr absl::string_view kPopularOverall = "all";
+std::string PopularCategoryScope(absl::string_view category);
+
+// One counter: what it is about and its total below W.
+struct CountKey {
+  v1::Measure measure = v1::MEASURE_UNSPECIFIED;
+  std::string key;
+  v1::EventType type = v1::EVENT_TYPE_UNSPECIFIED;
+  friend auto operator<=>(const CountKey&, const CountKey&) = default;
+};
+
+// Writes one snapshot. Keys of each view must come in ascending byte order; everything is written to
+// `<dir>/<generation>.partial/`, which Finish renames. Not thread-safe.
+class SnapshotWriter {
+ public:
+  // AlreadyExists: the generation is there. A leftover .partial directory is removed.
+  static absl::StatusOr<std::unique_ptr<SnapshotWriter>> Create(const std::string& snapshots_dir, Generation generation);
+  virtual ~SnapshotWriter() = default;
+
+  // items[i] is the item with number i.
+  virtual absl::Status WriteItems(absl::Span<const v1::Item> items) = 0;
+  virtual absl::Status PutUser(absl::string_view user_id, const v1::SnapshotUser& user) = 0;
+  // One list an item number, best first; lists may be empty, all together have item_count entries.
+  virtual absl::Status WriteNeighbours(absl::Span<const std::vector<ScoredItem>> neighbours) = 0;
+  virtual absl::Status PutPopular(absl::string_view scope, const v1::ScoredItems& items) = 0;
+  virtual absl::Status PutCount(const CountKey& key, const v1::CountTotal& total) = 0;
+  // Counts of the events between the start of the segment that W cuts and W, for that partition.
+  virtual absl::Status PutCutCounts(PartitionId partition, const v1::LiveCounts& counts) = 0;
+  // Completes `manifest` (format_version, generation, content_digest, files), syncs everything, renames the directory.
+  // On an error nothing is visible.
+  virtual absl::StatusOr<v1::SnapshotManifest> Finish(v1::SnapshotManifest manifest) = 0;
+};
+
+// Reads one snapshot. Thread-safe; reads take no lock that a writer can hold.
+class SnapshotReader {
+ public:
+  enum class Verify {
+    kManifest,   // Manifest complete, every file there with the right size.
+    kChecksums,  // And the checksum of every file.
+    kDigest,     // And the content digest over all keys and values.
+  };
+  // FailedPrecondition: newer format; DataLoss: a file is missing, short or different (which one is named).
+  static absl::StatusOr<std::unique_ptr<SnapshotReader>> Open(const std::string& snapshots_dir, Generation generation,
+                                                              Verify verify, int64_t block_cache_bytes);
+  virtual ~SnapshotReader() = default;
+
+  virtual const v1::SnapshotManifest& manifest() const = 0;
+  virtual Generation generation() const = 0;
+  // W of a partition: 0 for one that the manifest does not know.
+  virtual Offset Watermark(PartitionId partition) const = 0;
+
+  virtual uint32_t item_count() const = 0;
+  // InvalidArgument when out of range.
+  virtual absl::StatusOr<v1::Item> ReadItem(ItemNumber item) const = 0;
+
+  // The item's neighbours, best first; empty for one out of range. Memory-mapped: valid as long as the reader.
+  virtual absl::Span<const ScoredItem> Neighbours(ItemNumber item) const = 0;
+
+  // Point reads. NotFound: no such key. FindUser fills `user`, whose capacity is used again.
+  virtual absl::Status FindUser(absl::string_view user_id, v1::SnapshotUser* user) const = 0;
+  virtual absl::Status FindPopular(absl::string_view scope, v1::ScoredItems* items) const = 0;
+  virtual absl::Status FindCount(const CountKey& key, v1::CountTotal* total) const = 0;
+  virtual absl::Status FindCutCounts(PartitionId partition, v1::LiveCounts* counts) const = 0;
+
+  // Every pair of a view, in key order; stops at the first error of `visit`.
+  virtual absl::Status ForEachUser(
+      const std::function<absl::Status(absl::string_view, const v1::SnapshotUser&)>& visit) const = 0;
+  virtual absl::Status ForEachPopular(
+      const std::function<absl::Status(absl::string_view, const v1::ScoredItems&)>& visit) const = 0;
+  virtual absl::Status ForEachCount(
+      const std::function<absl::Status(const CountKey&, const v1::CountTotal&)>& visit) const = 0;
+};
+
+// The directory of snapshots and the file CURRENT in it, which names the active generation. Several processes may use it
+// at once: CURRENT changes by atomic rename. Thread-safe.
+class SnapshotStore {
+ public:
+  explicit SnapshotStore(std::string snapshots_dir);
+
+  const std::string& dir() const { return dir_; }
+  // Complete snapshots (a manifest that matches), oldest first. NotFound: the directory is not there.
+  absl::StatusOr<std::vector<v1::SnapshotManifest>> List() const;
+  absl::StatusOr<v1::SnapshotManifest> ReadManifest(Generation generation) const;
+  // NotFound: nothing was activated yet.
+  absl::StatusOr<Generation> Current() const;
+  // Names `generation` in CURRENT, after checking that it is complete.
+  absl::Status Activate(Generation generation);
+  // Deletes the files of a generation. FailedPrecondition: it is the current one.
+  absl::Status Remove(Generation generation);
+
+ private:
+  std::string dir_;
+};
+
+}  // namespace tributary
+
+#endif  // TRIBUTARY_COMMON_SNAPSHOT_SNAPSHOT_H_
