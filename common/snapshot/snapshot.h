@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "common/counts/counts.h"
 #include "common/ids/ids.h"
 #include "tributary/v1/catalogue.pb.h"
 #include "tributary/v1/snapshot.pb.h"
@@ -28,14 +29,6 @@ inline constexpr int32_t kSnapshotFormatVersion = 1;
 // Scope of a popularity list: overall, or one category.
 inline constexpr absl::string_view kPopularOverall = "all";
 std::string PopularCategoryScope(absl::string_view category);
-
-// One counter: what it is about and its total below W.
-struct CountKey {
-  v1::Measure measure = v1::MEASURE_UNSPECIFIED;
-  std::string key;
-  v1::EventType type = v1::EVENT_TYPE_UNSPECIFIED;
-  friend auto operator<=>(const CountKey&, const CountKey&) = default;
-};
 
 // Writes one snapshot. Keys of each view must come in ascending byte order; everything is written to
 // `<dir>/<generation>.partial/`, which Finish renames. Not thread-safe.
