@@ -1,0 +1,259 @@
+#include "common/config/config.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <thread>
+#include <utility>
+
+#include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/text_format.h>
+
+#include "absl/strings/str_cat.h"
+#include "common/status/status_macros.h"
+
+namespace tributary {
+namespace {
+
+using google::protobuf::TextFormat;
+
+// Keeps the first error: the rest follow from it.
+class FirstError final : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int line, int column, const std::string& message) override {
+    if (text_.empty()) {
+      text_ = absl::StrCat("line=", line + 1, " column=", column + 1, " error=", message);
+    }
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+// Lays text over `config`; `origin` names it in errors.
+absl::Status Overlay(const std::string& text, absl::string_view origin, v1::Config* config) {
+  FirstError error;
+  TextFormat::Parser parser;
+  parser.RecordErrorsTo(&error);
+  // Parse refuses a field that is given twice, Merge would let the last one win.
+  v1::Config alone;
+  if (!parser.ParseFromString(text, &alone) || !parser.MergeFromString(text, config)) {
+    return absl::InvalidArgumentError(absl::StrCat("configuration unreadable: file=", origin, " ", error.text()));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    return absl::NotFoundError(absl::StrCat("configuration file unreadable: file=", path, " error=", std::strerror(errno)));
+  }
+  std::ostringstream text;
+  text << file.rdbuf();
+  return std::move(text).str();
+}
+
+void AddEffect(v1::MergePolicy* policy, v1::EventType kind, double strength, int half_life_seconds) {
+  auto* effect = policy->add_category_effects();
+  effect->set_kind(kind);
+  effect->set_strength(strength);
+  effect->set_half_life_seconds(half_life_seconds);
+}
+
+void AddWeight(v1::BatchConfig* batch, v1::EventType kind, double weight) {
+  auto* entry = batch->add_kind_weights();
+  entry->set_kind(kind);
+  entry->set_weight(weight);
+}
+
+// Lists have defaults as a whole: one given entry replaces them all.
+void FillLists(v1::Config* config) {
+  if (config->merge().category_effects().empty()) {
+    constexpr int kHalfHour = 1800;
+    constexpr int kDay = 86400;
+    auto* policy = config->mutable_merge();
+    AddEffect(policy, v1::VIEW, 0.3, kHalfHour);
+    AddEffect(policy, v1::CLICK, 0.3, kHalfHour);
+    AddEffect(policy, v1::ADD_TO_CART, 0.5, kHalfHour);
+    AddEffect(policy, v1::LIKE, 0.5, kDay);
+    AddEffect(policy, v1::DISLIKE, -0.5, kDay);
+  }
+  if (config->batch().kind_weights().empty()) {
+    auto* batch = config->mutable_batch();
+    AddWeight(batch, v1::VIEW, 1);
+    AddWeight(batch, v1::CLICK, 1);
+    AddWeight(batch, v1::ADD_TO_CART, 2);
+    AddWeight(batch, v1::PURCHASE, 3);
+    AddWeight(batch, v1::LIKE, 3);
+    AddWeight(batch, v1::RATING, 2);
+  }
+}
+
+struct Range {
+  const char* field;
+  double value;
+  double low;
+  double high;
+};
+
+}  // namespace
+
+v1::Config DefaultConfig() {
+  v1::Config config;
+  const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+
+  auto* kafka = config.mutable_kafka();
+  kafka->set_brokers("127.0.0.1:9092");
+  kafka->set_partitions(4);
+  kafka->set_replication_factor(1);
+  kafka->set_segment_size(1024);
+  kafka->set_retention_hours(168);
+
+  config.mutable_storage()->set_snapshots_dir("./data/snapshots");
+  config.mutable_storage()->set_history_dir("./data/history");
+
+  auto* batch = config.mutable_batch();
+  batch->set_threads(cores);
+  batch->set_seed(1);
+  batch->set_list_length(100);
+  batch->set_neighbours(50);
+  batch->set_popular_length(500);
+  batch->set_popularity_half_life_days(30);
+  batch->set_retained_generations(3);
+  batch->set_retire_grace_seconds(60);
+  auto* ials = batch->mutable_ials();
+  ials->set_dimensions(64);
+  ials->set_epochs(8);
+  ials->set_unobserved_weight(0.1);
+  ials->set_regularization(0.005);
+  ials->set_regularization_exponent(1);
+
+  auto* speed = config.mutable_speed();
+  speed->set_group("tributary-speed");
+  speed->set_checkpoint_ms(200);
+  speed->set_max_facts_per_user(4096);
+  speed->set_allowed_lateness_seconds(86400);
+  speed->set_session_timeout_ms(10000);
+
+  auto* serving = config.mutable_serving();
+  serving->set_listen_address("127.0.0.1:8470");
+  serving->set_stale_after_seconds(60);
+  serving->set_snapshot_poll_ms(200);
+  serving->set_block_cache_bytes(256LL << 20);
+  serving->set_threads(cores);
+
+  auto* merge = config.mutable_merge();
+  merge->set_max_category_boost(2);
+  merge->set_purchase_suppression_days(30);
+  merge->set_dislike_rating_at_most(2);
+  merge->set_personal_weight(1);
+  merge->set_session_weight(0.5);
+  merge->set_fallback_weight(0.1);
+
+  FillLists(&config);
+  return config;
+}
+
+absl::Status ValidateConfig(const v1::Config& config) {
+  const auto& kafka = config.kafka();
+  const auto& batch = config.batch();
+  const auto& speed = config.speed();
+  const auto& serving = config.serving();
+  const auto& merge = config.merge();
+  if (kafka.brokers().empty()) {
+    return absl::InvalidArgumentError("configuration out of range: field=kafka.brokers value= allowed=host:port");
+  }
+  const std::pair<const char*, const std::string*> required[] = {
+      {"storage.snapshots_dir", &config.storage().snapshots_dir()},
+      {"storage.history_dir", &config.storage().history_dir()},
+      {"speed.group", &speed.group()},
+      {"serving.listen_address", &serving.listen_address()},
+  };
+  for (const auto& [field, value] : required) {
+    if (value->empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("configuration out of range: field=", field, " must not be empty"));
+    }
+  }
+  const Range ranges[] = {
+      {"kafka.partitions", double(kafka.partitions()), 1, 4096},
+      {"kafka.replication_factor", double(kafka.replication_factor()), 1, 16},
+      {"kafka.segment_size", double(kafka.segment_size()), 16, 1 << 20},
+      {"kafka.retention_hours", double(kafka.retention_hours()), 1, 24 * 3660},
+      {"batch.threads", double(batch.threads()), 1, 1024},
+      {"batch.list_length", double(batch.list_length()), 1, 1000},
+      {"batch.neighbours", double(batch.neighbours()), 1, 1000},
+      {"batch.popular_length", double(batch.popular_length()), 1, 10000},
+      {"batch.popularity_half_life_days", batch.popularity_half_life_days(), 1e-3, 1e5},
+      {"batch.retained_generations", double(batch.retained_generations()), 2, 1000},
+      {"batch.retire_grace_seconds", double(batch.retire_grace_seconds()), 0, 86400},
+      {"batch.ials.dimensions", double(batch.ials().dimensions()), 8, 1024},
+      {"batch.ials.epochs", double(batch.ials().epochs()), 1, 1000},
+      {"batch.ials.unobserved_weight", batch.ials().unobserved_weight(), 0, 1e3},
+      {"batch.ials.regularization", batch.ials().regularization(), 1e-9, 1e6},
+      {"batch.ials.regularization_exponent", batch.ials().regularization_exponent(), 0, 2},
+      {"speed.checkpoint_ms", double(speed.checkpoint_ms()), 10, 10000},
+      {"speed.max_facts_per_user", double(speed.max_facts_per_user()), 64, 1 << 20},
+      {"speed.allowed_lateness_seconds", double(speed.allowed_lateness_seconds()), 0, 86400.0 * 365},
+      {"speed.session_timeout_ms", double(speed.session_timeout_ms()), 500, 300000},
+      {"serving.stale_after_seconds", double(serving.stale_after_seconds()), 1, 86400},
+      {"serving.snapshot_poll_ms", double(serving.snapshot_poll_ms()), 10, 60000},
+      {"serving.block_cache_bytes", double(serving.block_cache_bytes()), 1 << 20, 1e13},
+      {"serving.threads", double(serving.threads()), 1, 1024},
+      {"merge.max_category_boost", merge.max_category_boost(), 0, 1000},
+      {"merge.purchase_suppression_days", double(merge.purchase_suppression_days()), 0, 36600},
+      {"merge.dislike_rating_at_most", merge.dislike_rating_at_most(), 0, 10},
+      {"merge.personal_weight", merge.personal_weight(), 0, 1000},
+      {"merge.session_weight", merge.session_weight(), 0, 1000},
+      {"merge.fallback_weight", merge.fallback_weight(), 0, 1000},
+  };
+  for (const Range& range : ranges) {
+    if (!(range.value >= range.low && range.value <= range.high)) {  // NaN fails too.
+      return absl::InvalidArgumentError(absl::StrCat("configuration out of range: field=", range.field,
+                                                     " value=", range.value, " allowed=", range.low, "..", range.high));
+    }
+  }
+  if ((kafka.segment_size() & (kafka.segment_size() - 1)) != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("configuration out of range: field=kafka.segment_size value=",
+                                                   kafka.segment_size(), " allowed=a power of two"));
+  }
+  if (batch.ials().dimensions() % 8 != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("configuration out of range: field=batch.ials.dimensions value=",
+                                                   batch.ials().dimensions(), " allowed=a multiple of 8"));
+  }
+  for (const auto& entry : batch.kind_weights()) {
+    if (entry.kind() == v1::EVENT_TYPE_UNSPECIFIED || !(entry.weight() >= 0) || !std::isfinite(entry.weight())) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("configuration out of range: field=batch.kind_weights value={", entry.ShortDebugString(), "}"));
+    }
+  }
+  for (const auto& effect : merge.category_effects()) {
+    if (effect.kind() == v1::EVENT_TYPE_UNSPECIFIED || !std::isfinite(effect.strength()) ||
+        effect.half_life_seconds() <= 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("configuration out of range: field=merge.category_effects value={", effect.ShortDebugString(), "}"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::Config> LoadConfig(const std::string& path, absl::Span<const std::string> overrides) {
+  v1::Config config = DefaultConfig();
+  config.mutable_merge()->clear_category_effects();
+  config.mutable_batch()->clear_kind_weights();
+  if (!path.empty()) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+    TRIBUTARY_RETURN_IF_ERROR(Overlay(text, path, &config));
+  }
+  for (const std::string& text : overrides) {
+    TRIBUTARY_RETURN_IF_ERROR(Overlay(text, absl::StrCat("--set '", text, "'"), &config));
+  }
+  FillLists(&config);
+  TRIBUTARY_RETURN_IF_ERROR(ValidateConfig(config));
+  return config;
+}
+
+}  // namespace tributary

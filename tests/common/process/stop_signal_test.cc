@@ -1,0 +1,27 @@
+#include "common/process/stop_signal.h"
+
+#include <csignal>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+namespace tributary {
+namespace {
+
+TEST(StopSignalTest, EitherSignalStopsAndNothingElseDoes) {
+  for (const int signal : {SIGTERM, SIGINT}) {
+    StopSignal stop;
+    EXPECT_FALSE(stop.stopped());
+    kill(getpid(), signal);
+    stop.Wait();
+    EXPECT_TRUE(stop.stopped());
+  }
+}
+
+TEST(StopSignalTest, GoesWithoutASignal) {
+  StopSignal stop;
+  EXPECT_FALSE(stop.stopped());
+}
+
+}  // namespace
+}  // namespace tributary
