@@ -25,6 +25,12 @@ TEST(ConfigTest, DefaultsAreCompleteAndValid) {
   EXPECT_EQ(config->DebugString(), DefaultConfig().DebugString());
 }
 
+TEST(ConfigTest, TheCommentedSampleHoldsTheDefaults) {
+  const auto config = LoadConfig(TRIBUTARY_SAMPLE_CONFIG, {});
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->DebugString(), DefaultConfig().DebugString());
+}
+
 TEST(ConfigTest, FileOverridesDefaultsAndSetOverridesTheFile) {
   const std::string path = WriteFile("config_layers.textproto", "kafka { brokers: 'a:1' partitions: 8 }");
   const auto config = LoadConfig(path, {"kafka { brokers: 'b:2' }"});
