@@ -1,0 +1,180 @@
+#ifndef TRIBUTARY_COMMON_MERGE_MERGE_H_
+#define TRIBUTARY_COMMON_MERGE_MERGE_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "common/event/event.h"
+#include "common/ids/ids.h"
+#include "common/merge/catalogue.h"
+#include "common/merge/policy.h"
+#include "common/merge/rule_set.h"
+#include "common/user_state/fact.h"
+#include "common/user_state/user_history.h"
+
+// Merge: snapshot + live facts + catalogue + rules + request -> ranked items with reasons. A pure function, used by the
+// serving layer and by the offline evaluator: what is measured is what is served.
+namespace tributary {
+
+// Where a candidate came from: the numbers of v1::Source.
+enum class CandidateSource : uint8_t {
+  kPersonal = 1,
+  kSession = 2,
+  kNeighbour = 3,
+  kCategoryPopular = 5,
+  kPopular = 7,
+  kPinned = 9,
+};
+
+// A snapshot's lists, in memory: nothing here waits. Lists are best first, scores finite and >= 0; an unknown item or
+// category has an empty list. Spans are valid as long as the views.
+class CandidateViews {
+ public:
+  virtual ~CandidateViews() = default;
+  virtual absl::Span<const ScoredItem> Neighbours(ItemNumber item) const = 0;
+  virtual absl::Span<const ScoredItem> Popular() const = 0;
+  virtual absl::Span<const ScoredItem> PopularIn(CategoryNumber category) const = 0;
+};
+
+// What the speed layer knows of the user on one partition.
+struct LivePartition {
+  PartitionId partition{};
+  Offset watermark{};                  // W of the active snapshot.
+  Offset floor{};                      // To which the view was trimmed.
+  absl::Span<const Fact> facts;        // At or above the floor, by offset.
+  absl::Span<const Fact> recent;       // Below the floor, by offset: short-term effect alone.
+  bool truncated = false;
+};
+
+// Which items may be shown, by the catalogue's numbers. A name that the catalogue does not know has no number: drop it
+// from the list, and set the `only_` flag all the same when the request asked for inclusion.
+struct ItemFilter {
+  bool only_included_categories = false;
+  std::vector<CategoryNumber> include_categories;   // Any of them.
+  std::vector<CategoryNumber> exclude_categories;
+  bool only_included_labels = false;
+  std::vector<LabelNumber> include_labels;          // Any of them.
+  std::vector<LabelNumber> exclude_labels;
+  std::vector<ItemNumber> exclude_items;
+  std::optional<double> min_price;                  // Items without a price fail a set bound.
+  std::optional<double> max_price;
+};
+
+enum class MergeKind : uint8_t {
+  kRecommend,   // Personal list and session, then the fallback ladder; category boosts, rules, pins.
+  kSimilar,     // Neighbours of `similar_to`; rules but pins; the user's suppressions.
+  kPopular,     // Popular items of `popular_category` or overall; rules but pins.
+};
+
+// All that one answer rests on. Borrowed for the call. What is unset is absent.
+struct MergeInput {
+  MergeKind kind = MergeKind::kRecommend;
+
+  const Catalogue* catalogue = nullptr;      // Required.
+  const RuleSet* rules = nullptr;            // Null: none.
+  const CandidateViews* views = nullptr;     // Null: no snapshot.
+  const MergePolicy* policy = nullptr;       // Required.
+  SourceWeights weights;
+  int64_t now_unix_ms = 0;                   // Required: what ages, windows and availability are counted to.
+
+  // The user.
+  absl::Span<const ScoredItem> personal;     // The list of the batch layer (or folded in), best first.
+  const UserHistory* history = nullptr;      // Of the snapshot, at its W. Null: it does not know the user.
+  absl::Span<const LivePartition> live;
+  absl::string_view segment;
+
+  // The request.
+  int limit = 20;                            // 1 to 1,000.
+  const ItemFilter* filter = nullptr;
+  bool exclude_seen = false;                 // Leaves out what the user viewed, clicked, bought, liked or rated.
+  int max_per_category = 0;                  // By main category; 0: no cap. Items without a category have no cap.
+  absl::Span<const ItemNumber> basket;       // Never shown; neighbours are candidates.
+  std::optional<ItemNumber> current_item;    // As basket.
+  absl::Span<const ItemNumber> recent_items; // An anonymous visitor's, oldest first.
+  absl::Span<const ItemNumber> shown;        // On the pages before: never again.
+  absl::Span<const ItemNumber> similar_to;   // For kSimilar.
+  std::optional<CategoryNumber> popular_category;   // For kPopular.
+  bool without_reasons = false;
+};
+
+// The event behind an adjustment.
+struct EventCause {
+  EventType type = EventType::EVENT_TYPE_UNSPECIFIED;
+  EventPosition position;
+  int64_t event_time_unix_ms = 0;
+  friend bool operator==(const EventCause&, const EventCause&) = default;
+};
+
+// One part of a score: the score is the sum of the source parts times the factors (but for the last rounding).
+struct MergeReason {
+  enum class Kind : uint8_t { kSource, kCategoryBoost, kRule };
+  Kind kind = Kind::kSource;
+  CandidateSource source{};      // kSource: part is added.
+  CategoryNumber category{};     // kCategoryBoost: part multiplies.
+  RuleIndex rule{};              // kRule: part multiplies; 1 for a pin. Of input.rules.
+  EventCause cause;              // kCategoryBoost: the strongest.
+  int32_t causes = 0;            // kCategoryBoost: events that combined.
+  float part = 0;
+};
+
+struct MergedItem {
+  ItemNumber item{};
+  float score = 0;               // Finite, >= 0, rounded to 1e-6 of the best before it ranked.
+  uint32_t first_reason = 0;     // In MergeResult::reasons.
+  uint32_t reason_count = 0;
+};
+
+struct MergeResult {
+  std::vector<MergedItem> items;      // Best first.
+  std::vector<MergeReason> reasons;
+  bool unknown_user = false;          // Neither snapshot nor live facts nor recent items: the fallback ladder answered.
+  bool list_short = false;            // Fewer items than the limit.
+  bool truncated = false;             // The user is over the limit of live facts: outside the seam's promise.
+  bool more = false;                  // Another page has at least one item.
+
+  absl::Span<const MergeReason> ReasonsOf(const MergedItem& item) const {
+    return absl::MakeConstSpan(reasons).subspan(item.first_reason, item.reason_count);
+  }
+};
+
+// The buffers of Merge. One a thread, used again and again: after the first requests nothing is allocated.
+// Memory: 4 bytes an item of the catalogue, and some 100 KB.
+class MergeScratch {
+ public:
+  MergeScratch();
+  ~MergeScratch();
+  MergeScratch(MergeScratch&&) noexcept;
+  MergeScratch& operator=(MergeScratch&&) noexcept;
+
+ private:
+  friend class Merger;
+  struct Buffers;
+  std::unique_ptr<Buffers> buffers_;
+};
+
+// Ranks items for one request.
+//
+// Shapes:  at most `limit` items, best first; pins before all others by strength; ties by smaller item id.
+// Score:   per source, an item's score over the source's best, times the source's weight; summed; times category boosts
+//          (1 + s, or 1 / (1 - s) when s < 0, where s is the sum over the item's categories of strength * 2^(-age /
+//          half-life) over all facts, cut to +-max_category_boost); times rules.
+// Absent:  what the user owns (latest of purchase and return is a purchase, not older than the suppression), what the user
+//          rejects (latest of like, dislike and rating is a dislike or low), basket, current item, shown; out of stock,
+//          outside availability, deleted; hidden by a rule; filtered; seen when asked.
+// Ladder:  while there are not enough: popular in the user's categories, then popular.
+// Seam:    a live fact has a long-term effect only at or above its partition's W; its short-term effect (category
+//          boosts) is a function of event time alone (design.md, the seam law). FORGET hides older facts of every kind.
+// Determinism: the same sets of facts, lists and rules give the same answer, in whatever order they come.
+// Threads: stateless but for the scratch; call from any thread with a scratch of its own.
+// Errors:  InvalidArgument names the input that is missing or out of range; FailedPrecondition: W lies below the floor of a
+//          partition, the snapshot is too old for the live view.
+absl::Status Merge(const MergeInput& input, MergeScratch* scratch, MergeResult* result);
+
+}  // namespace tributary
+
+#endif  // TRIBUTARY_COMMON_MERGE_MERGE_H_

@@ -1,0 +1,119 @@
+#include "common/merge/policy.h"
+
+#include <cmath>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace tributary {
+namespace {
+
+constexpr int64_t kMinuteMs = 60'000;
+constexpr int64_t kDayMs = 24 * 60 * kMinuteMs;
+constexpr int32_t kMaxSuppressionDays = 36'500;
+
+absl::Status Refused(absl::string_view field, absl::string_view reason) {
+  return absl::InvalidArgumentError(absl::StrCat("merge policy refused: field=", field, " reason=\"", reason, "\""));
+}
+
+// Takes over a non-negative number that is set.
+absl::Status Take(absl::string_view field, double value, double* target) {
+  if (!std::isfinite(value) || value < 0) {
+    return Refused(field, "must be finite and >= 0");
+  }
+  if (value > 0) {
+    *target = value;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+const MergePolicy::CategoryEffect* MergePolicy::EffectOf(EventType kind) const {
+  for (const CategoryEffect& effect : category_effects) {
+    if (effect.kind == kind) {
+      return &effect;
+    }
+  }
+  return nullptr;
+}
+
+MergePolicy MergePolicy::Default() {
+  MergePolicy policy;
+  policy.category_effects = {
+      {.kind = v1::VIEW, .strength = 0.3, .half_life_ms = 30 * kMinuteMs},
+      {.kind = v1::CLICK, .strength = 0.3, .half_life_ms = 30 * kMinuteMs},
+      {.kind = v1::ADD_TO_CART, .strength = 0.5, .half_life_ms = 30 * kMinuteMs},
+      {.kind = v1::LIKE, .strength = 0.5, .half_life_ms = kDayMs},
+      {.kind = v1::DISLIKE, .strength = -0.5, .half_life_ms = kDayMs},
+  };
+  policy.purchase_suppression_ms = 30 * kDayMs;
+  policy.dislike_rating_at_most_micros = 2'000'000;
+  return policy;
+}
+
+absl::StatusOr<MergePolicy> MergePolicy::FromProto(const v1::MergePolicy& message) {
+  MergePolicy policy = Default();
+  if (message.category_effects_size() > 0) {
+    policy.category_effects.clear();
+  }
+  for (const v1::MergePolicy::CategoryEffect& effect : message.category_effects()) {
+    if (effect.kind() == v1::EVENT_TYPE_UNSPECIFIED || !v1::EventType_IsValid(effect.kind())) {
+      return Refused("category_effects.kind", "unset or unknown");
+    }
+    if (policy.EffectOf(effect.kind()) != nullptr) {
+      return Refused("category_effects.kind", absl::StrCat(v1::EventType_Name(effect.kind()), " is there twice"));
+    }
+    if (!std::isfinite(effect.strength())) {
+      return Refused("category_effects.strength", "must be finite");
+    }
+    if (effect.half_life_seconds() <= 0) {
+      return Refused("category_effects.half_life_seconds", "must be > 0");
+    }
+    policy.category_effects.push_back({.kind = effect.kind(),
+                                       .strength = effect.strength(),
+                                       .half_life_ms = int64_t{effect.half_life_seconds()} * 1000});
+  }
+  absl::Status status = Take("max_category_boost", message.max_category_boost(), &policy.max_category_boost);
+  status.Update(Take("personal_weight", message.personal_weight(), &policy.personal_weight));
+  status.Update(Take("session_weight", message.session_weight(), &policy.session_weight));
+  status.Update(Take("fallback_weight", message.fallback_weight(), &policy.fallback_weight));
+  double rating = static_cast<double>(policy.dislike_rating_at_most_micros) / 1e6;
+  status.Update(Take("dislike_rating_at_most", message.dislike_rating_at_most(), &rating));
+  if (!status.ok()) {
+    return status;
+  }
+  if (rating > 10) {
+    return Refused("dislike_rating_at_most", "0 to 10");
+  }
+  policy.dislike_rating_at_most_micros = std::llround(rating * 1e6);
+  if (message.purchase_suppression_days() < 0 || message.purchase_suppression_days() > kMaxSuppressionDays) {
+    return Refused("purchase_suppression_days", "0 to 36,500");
+  }
+  if (message.purchase_suppression_days() > 0) {
+    policy.purchase_suppression_ms = message.purchase_suppression_days() * kDayMs;
+  }
+  return policy;
+}
+
+SourceWeights ResolveWeights(const v1::SnapshotManifest& manifest, const MergePolicy& policy) {
+  SourceWeights weights{.personal = policy.personal_weight,
+                        .session = policy.session_weight,
+                        .fallback = policy.fallback_weight};
+  for (const v1::SourceWeight& source : manifest.source_weights()) {
+    if (!std::isfinite(source.weight()) || source.weight() < 0) {
+      continue;   // A manifest of another build: the policy's weight is the safe one.
+    }
+    if (absl::EqualsIgnoreCase(source.source(), "personal")) {
+      weights.personal = source.weight();
+    } else if (absl::EqualsIgnoreCase(source.source(), "session")) {
+      weights.session = source.weight();
+    } else if (absl::EqualsIgnoreCase(source.source(), "fallback")) {
+      weights.fallback = source.weight();
+    }
+  }
+  return weights;
+}
+
+}  // namespace tributary
