@@ -10,7 +10,8 @@
 namespace tributary {
 
 // The last 64 accepted event ids of one user on one partition: what decides whether an event is a duplicate.
-// An id counts while it is among the last 64 and not older than 24 h of record time. Not thread-safe.
+// An id counts while it is among the last 64 and not older than 24 h of record time. Record times must not fall from
+// call to call. Not thread-safe.
 class RecentIds {
  public:
   struct Entry {
@@ -29,6 +30,8 @@ class RecentIds {
   absl::Span<const Entry> entries() const { return entries_; }
   // True when no id is young enough to matter any more.
   bool Expired(int64_t record_time_unix_ms) const;
+  // Lets go of the ids that are too old to matter; true when there were any.
+  bool DropExpired(int64_t record_time_unix_ms);
 
  private:
   std::vector<Entry> entries_;  // Oldest first, at most kDedupIds.

@@ -1,0 +1,106 @@
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/util/json_util.h>
+#include <google/protobuf/wire_format_lite.h>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "common/event/event.h"
+#include "common/event/utf8.h"
+
+namespace tributary {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::internal::WireFormatLite;
+using google::protobuf::io::CodedInputStream;
+
+constexpr size_t kMaxReasonBytes = 256;
+
+// The first field of `wire` whose string is not UTF-8; null: none, or the bytes are no message at all (the parser will
+// say so). Done before parsing, because the parser answers such strings with a bare failure and a line in the log.
+const FieldDescriptor* FirstNotUtf8(absl::string_view wire, const Descriptor& descriptor) {
+  CodedInputStream input(reinterpret_cast<const uint8_t*>(wire.data()), static_cast<int>(wire.size()));
+  while (const uint32_t tag = input.ReadTag()) {
+    if (WireFormatLite::GetTagWireType(tag) != WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
+      if (!WireFormatLite::SkipField(&input, tag)) return nullptr;
+      continue;
+    }
+    uint32_t length = 0;
+    if (!input.ReadVarint32(&length)) return nullptr;
+    const auto begin = static_cast<size_t>(input.CurrentPosition());
+    if (length > wire.size() - begin || !input.Skip(static_cast<int>(length))) return nullptr;
+    const absl::string_view content = wire.substr(begin, length);
+    const FieldDescriptor* field = descriptor.FindFieldByNumber(WireFormatLite::GetTagFieldNumber(tag));
+    if (field == nullptr) continue;
+    if (field->type() == FieldDescriptor::TYPE_STRING && !IsUtf8(content)) return field;
+    if (field->type() == FieldDescriptor::TYPE_MESSAGE && FirstNotUtf8(content, *field->message_type()) != nullptr) {
+      return field;
+    }
+  }
+  return nullptr;
+}
+
+std::string OneLine(absl::string_view text) {
+  text = text.substr(0, text.find('\n'));
+  size_t size = std::min(text.size(), kMaxReasonBytes);
+  while (size > 0 && size < text.size() && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) --size;
+  text = text.substr(0, size);
+  return IsUtf8(text) ? absl::Utf8SafeCEscape(text) : absl::CEscape(text);
+}
+
+// Reads what json_util says. Its messages are `NAME: Cannot find field.`, `(PATH) NAME: Cannot find field.`,
+// `(PATH): invalid value ...`, or tell of the syntax.
+Rejection JsonRejection(absl::string_view message) {
+  Rejection rejection{v1::MALFORMED, "", absl::StrCat("unreadable JSON: ", OneLine(message))};
+  absl::string_view rest = message;
+  absl::string_view path;
+  if (absl::ConsumePrefix(&rest, "(")) {
+    const size_t end = rest.find(')');
+    if (end == absl::string_view::npos) return rejection;
+    path = rest.substr(0, end);
+    rest.remove_prefix(end + 1);
+    absl::ConsumePrefix(&rest, " ");
+  }
+  if (absl::ConsumeSuffix(&rest, ": Cannot find field.")) {
+    rejection.field = OneLine(path.empty() ? std::string(rest) : absl::StrCat(path, ".", rest));
+    rejection.reason = absl::StrCat("unknown field: field=", rejection.field);
+  } else if (!path.empty()) {
+    rejection.field = OneLine(path.substr(0, path.find('[')));
+    if (path == "type") rejection.cause = v1::UNKNOWN_TYPE;
+  }
+  return rejection;
+}
+
+}  // namespace
+
+std::variant<Event, Rejection> ParseEvent(absl::string_view value, int64_t record_time_unix_ms) {
+  if (value.size() > kMaxRecordBytes) {
+    return Rejection{v1::OVERSIZED, "",
+                     absl::StrCat("record too long: bytes=", value.size(), " max=", kMaxRecordBytes)};
+  }
+  if (value.empty()) return Rejection{v1::MALFORMED, "", "empty record"};
+  thread_local v1::Event message;  // Keeps the capacity of its strings from record to record.
+  if (value.front() == '{') {
+    if (!IsUtf8(value)) return Rejection{v1::NOT_UTF8, "", "JSON is not UTF-8"};
+    message.Clear();
+    const auto status = google::protobuf::util::JsonStringToMessage({value.data(), value.size()}, &message);
+    if (!status.ok()) return JsonRejection({status.message().data(), status.message().size()});
+  } else {
+    if (const FieldDescriptor* field = FirstNotUtf8(value, *v1::Event::descriptor())) {
+      return Rejection{v1::NOT_UTF8, field->name(), absl::StrCat("field is not UTF-8: field=", field->name())};
+    }
+    if (!message.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
+      return Rejection{v1::MALFORMED, "", absl::StrCat("unreadable protobuf: bytes=", value.size())};
+    }
+  }
+  return ValidateEvent(message, record_time_unix_ms);
+}
+
+}  // namespace tributary
