@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -21,7 +22,8 @@ inline constexpr int64_t kRecentFactMs = 24LL * 3600 * 1000;          // Of reco
 // to the applied offset and of the floor, nothing else: the same events and floor give the same view.
 //
 // Limits:  at most `max_facts` facts at or above the floor: past that page views and searches go first, then views and
-//          clicks, then the oldest; suppressions (purchase, return, dislike, rating, forget) last. truncated() says so.
+//          clicks, then other kinds, then decisions (purchase, return, like, dislike, rating), forgets last; the oldest of
+//          each first. All but decisions and forgets make room for `max_facts` / 16 at once. truncated() says so.
 // Threads: not thread-safe.
 class LiveUser {
  public:
@@ -29,6 +31,8 @@ class LiveUser {
 
   // Takes in one valid event. Offsets must grow from call to call; the record time must not fall.
   // A FORGET drops every fact that it hides (event time not after its own), and ids stay, so that repeats stay refused.
+  // While it is in the view, hidden facts that come later are not kept either; once it has left the view it lies below
+  // every W, and every snapshot hides them (UserHistory).
   Outcome Apply(const Event& event, Offset offset, int64_t record_time_unix_ms, size_t max_facts);
 
   // Moves facts below `floor` to the recent ones and lets go of what is older than 24 h of record time.
@@ -36,25 +40,32 @@ class LiveUser {
   bool Trim(Offset floor, int64_t record_time_unix_ms);
 
   // True when there is nothing left to keep: a tombstone takes the view's place.
-  bool empty() const { return facts_.empty() && recent_.empty() && recent_ids_.empty(); }
-  bool truncated() const { return truncated_; }
+  bool empty() const { return facts_.empty() && recent_.empty() && recent_ids_.empty() && !truncated(); }
+  // Facts at or above the floor are missing, since there were too many. Ends when the floor has passed them.
+  bool truncated() const { return truncated_end_ > Offset{0}; }
   const std::vector<Fact>& facts() const { return facts_; }     // At or above the floor, by offset.
   const std::vector<Fact>& recent() const { return recent_; }   // Below the floor, by offset.
   const RecentIds& recent_ids() const { return recent_ids_; }
 
-  // InvalidArgument: arrays of different length, facts out of order.
+  // InvalidArgument: arrays of different length, facts or ids out of order, a fact without a kind.
   static absl::StatusOr<LiveUser> FromProto(const v1::SpeedView& view);
-  // Everything but `position`.
+  // Everything but `position`, into an empty message.
   void ToProto(v1::SpeedView* view) const;
 
  private:
-  void DropHidden(const Fact& forget);
+  static constexpr int64_t kNeverForgotten = std::numeric_limits<int64_t>::min();
+
+  void DropHidden(int64_t until_unix_ms);
+  void FindForgets();
   void Bound(size_t max_facts);
+  // Keeps the last kRecentFacts, and of them those that are young enough; true when others went.
+  bool PruneRecent(int64_t record_time_unix_ms);
 
   std::vector<Fact> facts_;
   std::vector<Fact> recent_;
   RecentIds recent_ids_;
-  bool truncated_ = false;
+  Offset truncated_end_{0};   // After the last fact that was dropped at the limit; 0: none.
+  int64_t forgotten_until_unix_ms_ = kNeverForgotten;   // Event time of the latest FORGET in facts_ and recent_.
 };
 
 }  // namespace tributary

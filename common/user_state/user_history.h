@@ -44,7 +44,8 @@ const Decision* LatestOf(absl::Span<const Decision> decisions, std::initializer_
 // Threads: not thread-safe.
 class UserHistory {
  public:
-  // `item` is ignored where the kind has none. Kinds without a long-term effect (IsLongTerm) change nothing.
+  // `item` is ignored for FORGET; an event without an item (a page view, a purchase in a category) must not be given.
+  // Kinds without a long-term effect (IsLongTerm) change nothing.
   void Apply(EventType kind, ItemNumber item, const DecisionKey& key, int64_t value_micros);
   void Combine(const UserHistory& other);
   void Clear();
@@ -53,19 +54,23 @@ class UserHistory {
   absl::Span<const Decision> decisions() const { return decisions_; }
   // All decisions on one item, by kind; empty: none.
   absl::Span<const Decision> Find(ItemNumber item) const;
+  // Event time of the latest FORGET: everything not after it is hidden, short-term facts too.
   std::optional<int64_t> forgotten_until_unix_ms() const { return forgotten_until_unix_ms_; }
 
-  // Replaces the content. InvalidArgument: arrays of different lengths, or not sorted.
+  // Replaces the content. InvalidArgument: arrays of different lengths, not sorted, or a kind that is not kept; the
+  // history is empty then.
   absl::Status Assign(const v1::Profile& profile);
   void ToProto(v1::Profile* profile) const;
   friend bool operator==(const UserHistory&, const UserHistory&) = default;
 
  private:
+  void Forget(int64_t until_unix_ms);
+
   std::vector<Decision> decisions_;
   std::optional<int64_t> forgotten_until_unix_ms_;
 };
 
-// True for the kinds that UserHistory keeps.
+// True for the kinds that change a UserHistory, FORGET among them.
 bool IsLongTerm(EventType kind);
 
 }  // namespace tributary
