@@ -24,6 +24,8 @@ struct CountKey {
   friend auto operator<=>(const CountKey&, const CountKey&) = default;
 };
 
+// Sums are exact up to the end of int64 (9.2e12 units) and stay there beyond it, so that what no real shop reaches cannot
+// turn a total negative either.
 struct CountAmounts {
   int64_t events = 0;
   int64_t quantity_micros = 0;
