@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Runs one benchmark and keeps what it measured in build/bench/NAME.jsonl.
+set -euo pipefail
+
+usage() {
+  cat <<'USAGE'
+usage: tests/bench/run.sh NAME [--smoke] [--bin DIR] [option of the benchmark]...
+
+Runs DIR/bench_NAME (default build/release/bin). Each line on stdout is a JSON object {bench, metric, value, unit, peer,
+peer_value, ratio}; the same goes to build/bench/NAME.jsonl. With --smoke the run is short, and the form of the lines is
+checked: at least one line, every value a number above 0.
+
+Data sets that a benchmark wants are looked for in TRIBUTARY_DATA, else in ../shared/data; it says which one is missing.
+USAGE
+}
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+[[ $# -ge 1 && $1 != --help ]] || { usage; exit 2; }
+name=$1
+shift
+bin=build/release/bin smoke=0 arguments=()
+while (($#)); do
+  case $1 in
+    --bin) bin=$2; shift ;;
+    --smoke) smoke=1; arguments+=("$1") ;;
+    *) arguments+=("$1") ;;
+  esac
+  shift
+done
+
+program=$bin/bench_$name
+[[ -x $program ]] || { echo "tests/bench/run.sh: no such benchmark: $program (built with the preset release?)" >&2; exit 2; }
+if [[ -z ${TRIBUTARY_DATA:-} && -d ../shared/data ]]; then
+  TRIBUTARY_DATA=$(cd ../shared/data && pwd)
+  export TRIBUTARY_DATA
+fi
+mkdir -p build/bench
+out=build/bench/$name$( ((smoke)) && echo -smoke || true).jsonl
+"$program" "${arguments[@]}" | tee "$out"
+
+if ((smoke)); then
+  jq -es 'length > 0 and all(.[];
+    (.bench | type == "string") and (.metric | type == "string") and (.unit | type == "string")
+    and (.value | type == "number" and . > 0)
+    and (has("peer") as $p | ($p | not) or ((.peer_value | type == "number" and . > 0) and (.ratio | type == "number" and . > 0))))' \
+    "$out" >/dev/null || { echo "tests/bench/run.sh: malformed output in $out" >&2; exit 1; }
+fi
