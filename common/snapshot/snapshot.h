@@ -30,12 +30,20 @@ inline constexpr int32_t kSnapshotFormatVersion = 1;
 inline constexpr absl::string_view kPopularOverall = "all";
 std::string PopularCategoryScope(absl::string_view category);
 
+// A view's table file ends at about this size, so that files stay handy to copy and to check.
+inline constexpr int64_t kSnapshotFileBytes = int64_t{64} << 20;
+
 // Writes one snapshot. Keys of each view must come in ascending byte order; everything is written to
-// `<dir>/<generation>.partial/`, which Finish renames. Not thread-safe.
+// `<dir>/<generation>.partial/`, which Finish renames. Items and neighbours must be written, views may be empty; methods
+// may come in any order. After an error the writer is of no more use. Item numbers must lie below the number of items
+// and scores be finite and >= 0 (InvalidArgument). Not thread-safe.
 class SnapshotWriter {
  public:
-  // AlreadyExists: the generation is there. A leftover .partial directory is removed.
-  static absl::StatusOr<std::unique_ptr<SnapshotWriter>> Create(const std::string& snapshots_dir, Generation generation);
+  // AlreadyExists: the generation is there. FailedPrecondition: another writer is at work on it. A leftover .partial
+  // directory is cleared.
+  static absl::StatusOr<std::unique_ptr<SnapshotWriter>> Create(const std::string& snapshots_dir, Generation generation,
+                                                                int64_t target_file_bytes = kSnapshotFileBytes);
+  // Removes what was written, unless Finish succeeded.
   virtual ~SnapshotWriter() = default;
 
   // items[i] is the item with number i.
@@ -56,11 +64,12 @@ class SnapshotWriter {
 class SnapshotReader {
  public:
   enum class Verify {
-    kManifest,   // Manifest complete, every file there with the right size.
+    kManifest,   // Manifest complete, every file there with the right size. For files that were verified before.
     kChecksums,  // And the checksum of every file.
     kDigest,     // And the content digest over all keys and values.
   };
-  // FailedPrecondition: newer format; DataLoss: a file is missing, short or different (which one is named).
+  // NotFound: no such snapshot, or no manifest in it yet; FailedPrecondition: newer format; DataLoss: a file is missing,
+  // short or different (which one is named). Writes nothing into the snapshot, which may lie on a read-only file system.
   static absl::StatusOr<std::unique_ptr<SnapshotReader>> Open(const std::string& snapshots_dir, Generation generation,
                                                               Verify verify, int64_t block_cache_bytes);
   virtual ~SnapshotReader() = default;
@@ -99,14 +108,16 @@ class SnapshotStore {
   explicit SnapshotStore(std::string snapshots_dir);
 
   const std::string& dir() const { return dir_; }
-  // Complete snapshots (a manifest that matches), oldest first. NotFound: the directory is not there.
+  // Complete snapshots (a manifest that this build reads and that matches the files' sizes), oldest first; what is being
+  // written, copied or removed, damaged or newer is left out. NotFound: the directory is not there.
   absl::StatusOr<std::vector<v1::SnapshotManifest>> List() const;
   absl::StatusOr<v1::SnapshotManifest> ReadManifest(Generation generation) const;
-  // NotFound: nothing was activated yet.
+  // NotFound: nothing was activated yet. DataLoss: CURRENT names no generation.
   absl::StatusOr<Generation> Current() const;
-  // Names `generation` in CURRENT, after checking that it is complete.
+  // Names `generation` in CURRENT, after checking that it is complete (errors as of SnapshotReader::Open).
   absl::Status Activate(Generation generation);
-  // Deletes the files of a generation. FailedPrecondition: it is the current one.
+  // Deletes the files of a generation. FailedPrecondition: it is the current one. NotFound: it is not there. Whoever reads
+  // it keeps what is open, and must have stopped before if more is to be opened.
   absl::Status Remove(Generation generation);
 
  private:

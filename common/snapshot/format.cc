@@ -1,0 +1,197 @@
+#include "common/snapshot/format.h"
+
+#include <xxhash.h>
+
+#include <bit>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace tributary::snapshot_format {
+
+static_assert(std::endian::native == std::endian::little, "flat files are mapped as they are");
+
+namespace {
+
+constexpr char kEnd = '\0';
+constexpr char kEscape = '\xFF';
+
+std::string Hex(XXH128_hash_t hash) { return absl::StrFormat("%016x%016x", hash.high64, hash.low64); }
+
+absl::Status BadCountKey(absl::string_view bytes) {
+  return absl::DataLossError(absl::StrCat("count key unreadable: key=", absl::BytesToHexString(bytes)));
+}
+
+}  // namespace
+
+absl::string_view ViewName(View view) {
+  switch (view) {
+    case View::kUsers:
+      return "users";
+    case View::kPopularity:
+      return "popularity";
+    case View::kCounts:
+      return "counts";
+    case View::kCutCounts:
+      return "cut_counts";
+  }
+  return "";
+}
+
+absl::StatusOr<std::string> EncodeCountKey(const CountKey& key) {
+  // A type of 0xFF would not sort before the escape.
+  if (key.measure <= 0 || key.measure > 0xFF || key.type <= 0 || key.type >= 0xFF) {
+    return absl::InvalidArgumentError(absl::StrCat("count key out of range: measure=", static_cast<int>(key.measure),
+                                                   " type=", static_cast<int>(key.type)));
+  }
+  std::string bytes;
+  bytes.reserve(key.key.size() + 3);
+  bytes.push_back(static_cast<char>(key.measure));
+  for (char c : key.key) {
+    bytes.push_back(c);
+    if (c == kEnd) {
+      bytes.push_back(kEscape);
+    }
+  }
+  bytes.push_back(kEnd);
+  bytes.push_back(static_cast<char>(key.type));
+  return bytes;
+}
+
+absl::StatusOr<CountKey> DecodeCountKey(absl::string_view bytes) {
+  if (bytes.size() < 3 || bytes[bytes.size() - 2] != kEnd) {
+    return BadCountKey(bytes);
+  }
+  CountKey key;
+  key.measure = static_cast<v1::Measure>(static_cast<uint8_t>(bytes.front()));
+  key.type = static_cast<v1::EventType>(static_cast<uint8_t>(bytes.back()));
+  const absl::string_view text = bytes.substr(1, bytes.size() - 3);
+  for (size_t i = 0; i < text.size(); ++i) {
+    key.key.push_back(text[i]);
+    if (text[i] == kEnd && (++i == text.size() || text[i] != kEscape)) {
+      return BadCountKey(bytes);
+    }
+  }
+  if (key.measure == 0 || key.type == 0 || bytes.back() == kEscape) {
+    return BadCountKey(bytes);
+  }
+  return key;
+}
+
+absl::StatusOr<std::string> EncodePartition(PartitionId partition) {
+  if (Value(partition) < 0) {
+    return absl::InvalidArgumentError(absl::StrCat("partition out of range: partition=", Value(partition)));
+  }
+  const auto number = static_cast<uint32_t>(Value(partition));
+  return std::string{static_cast<char>(number >> 24), static_cast<char>(number >> 16), static_cast<char>(number >> 8),
+                     static_cast<char>(number)};
+}
+
+std::string EncodeFlatPrefix(absl::string_view magic, absl::Span<const uint64_t> offsets) {
+  FlatHeader header{};
+  std::memcpy(header.magic, magic.data(), sizeof(header.magic));
+  header.version = kFlatVersion;
+  header.count = static_cast<uint32_t>(offsets.size() - 1);
+  header.entries = offsets.back();
+  std::string bytes(sizeof(header) + offsets.size() * sizeof(uint64_t), '\0');
+  std::memcpy(bytes.data(), &header, sizeof(header));
+  std::memcpy(bytes.data() + sizeof(header), offsets.data(), offsets.size() * sizeof(uint64_t));
+  return bytes;
+}
+
+absl::StatusOr<FlatFile> ParseFlatFile(absl::string_view bytes, absl::string_view magic, uint64_t entry_size) {
+  const auto error = [](absl::string_view what, uint64_t offset) {
+    return absl::DataLossError(absl::StrCat(what, ": offset=", offset));
+  };
+  FlatHeader header;
+  if (bytes.size() < sizeof(header)) {
+    return error("header cut short", bytes.size());
+  }
+  std::memcpy(&header, bytes.data(), sizeof(header));
+  if (absl::string_view(header.magic, sizeof(header.magic)) != magic) {
+    return error("wrong magic", offsetof(FlatHeader, magic));
+  }
+  if (header.version > kFlatVersion) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("newer version than this build reads: version=", header.version, " known=", kFlatVersion));
+  }
+  if (header.version != kFlatVersion) {
+    return error("wrong version", offsetof(FlatHeader, version));
+  }
+  if (header.reserved != 0) {
+    return error("reserved bytes are not zero", offsetof(FlatHeader, reserved));
+  }
+  const uint64_t offsets_size = (uint64_t{header.count} + 1) * sizeof(uint64_t);
+  const uint64_t rest = bytes.size() - sizeof(header);
+  if (rest < offsets_size) {
+    return error("offsets cut short", bytes.size());
+  }
+  if (header.entries > (rest - offsets_size) / entry_size || header.entries * entry_size != rest - offsets_size) {
+    return error("entries do not fill the file", offsetof(FlatHeader, entries));
+  }
+  FlatFile file;
+  file.offsets = absl::MakeConstSpan(reinterpret_cast<const uint64_t*>(bytes.data() + sizeof(header)),
+                                     size_t{header.count} + 1);
+  file.entries = bytes.data() + sizeof(header) + offsets_size;
+  uint64_t before = 0;
+  for (size_t i = 0; i < file.offsets.size(); ++i) {
+    if (file.offsets[i] < before || file.offsets[i] > header.entries || (i == 0 && file.offsets[i] != 0)) {
+      return error("offset out of order", sizeof(header) + i * sizeof(uint64_t));
+    }
+    before = file.offsets[i];
+  }
+  if (before != header.entries) {
+    return error("last offset is not the end", sizeof(header) + offsets_size - sizeof(uint64_t));
+  }
+  return file;
+}
+
+struct PartDigest::State {
+  XXH3_state_t* hash = XXH3_createState();
+  uint64_t pairs = 0;
+
+  State() { XXH3_128bits_reset(hash); }
+  ~State() { XXH3_freeState(hash); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  void AddSized(absl::string_view bytes) {
+    const auto size = static_cast<uint32_t>(bytes.size());
+    XXH3_128bits_update(hash, &size, sizeof(size));
+    XXH3_128bits_update(hash, bytes.data(), bytes.size());
+  }
+};
+
+PartDigest::PartDigest() : state_(std::make_unique<State>()) {}
+PartDigest::~PartDigest() = default;
+PartDigest::PartDigest(PartDigest&&) noexcept = default;
+PartDigest& PartDigest::operator=(PartDigest&&) noexcept = default;
+
+void PartDigest::AddPair(absl::string_view key, absl::string_view value) {
+  state_->AddSized(key);
+  state_->AddSized(value);
+  ++state_->pairs;
+}
+
+void PartDigest::AddBytes(absl::string_view bytes) {
+  XXH3_128bits_update(state_->hash, bytes.data(), bytes.size());
+  state_->pairs = 1;
+}
+
+std::string PartDigest::Line(absl::string_view name) const {
+  return absl::StrCat(name, " ", state_->pairs, " ", Hex(XXH3_128bits_digest(state_->hash)), "\n");
+}
+
+std::string ContentDigest(absl::Span<const std::string> lines) {
+  std::string text;
+  for (const std::string& line : lines) {
+    text += line;
+  }
+  return Hex(XXH3_128bits(text.data(), text.size()));
+}
+
+}  // namespace tributary::snapshot_format

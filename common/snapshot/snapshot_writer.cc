@@ -1,0 +1,265 @@
+#include <glog/logging.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/message_lite.h>
+
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "common/snapshot/files.h"
+#include "common/snapshot/format.h"
+#include "common/snapshot/manifest.h"
+#include "common/snapshot/snapshot.h"
+#include "common/snapshot/sst_view_writer.h"
+#include "common/status/status_macros.h"
+
+namespace tributary {
+namespace {
+
+namespace format = snapshot_format;
+using format::View;
+
+// Appends the message's deterministic form. InvalidArgument: 2 GiB or more.
+absl::Status AppendMessage(const google::protobuf::MessageLite& message, std::string* bytes) {
+  if (message.ByteSizeLong() > size_t{std::numeric_limits<int32_t>::max()}) {
+    return absl::InvalidArgumentError(absl::StrCat("snapshot value too large: size_bytes=", message.ByteSizeLong()));
+  }
+  google::protobuf::io::StringOutputStream stream(bytes);
+  google::protobuf::io::CodedOutputStream output(&stream);
+  output.SetSerializationDeterministic(true);
+  message.SerializeWithCachedSizes(&output);
+  return absl::OkStatus();
+}
+
+absl::Status CheckScore(float score) {
+  if (!std::isfinite(score) || score < 0) {
+    return absl::InvalidArgumentError(absl::StrCat("snapshot score not finite and >= 0: score=", score));
+  }
+  return absl::OkStatus();
+}
+
+class Writer : public SnapshotWriter {
+ public:
+  Writer(std::string snapshots_dir, Generation generation, files::DirectoryLock lock, int64_t target_file_bytes)
+      : snapshots_dir_(std::move(snapshots_dir)),
+        generation_(generation),
+        partial_(absl::StrCat(SnapshotPath(snapshots_dir_, generation), format::kPartialSuffix)),
+        lock_(std::move(lock)) {
+    for (View view : format::kViews) {
+      views_.push_back(std::make_unique<SstViewWriter>(view, TablesDir(), target_file_bytes));
+    }
+  }
+
+  // Gives the disk space of an unfinished snapshot back.
+  ~Writer() override {
+    if (!finished_) {
+      if (const absl::Status status = files::RemoveAll(partial_); !status.ok()) {
+        LOG(WARNING) << status.message();
+      }
+    }
+  }
+
+  std::string TablesDir() const { return absl::StrCat(partial_, "/tables"); }
+
+  absl::Status WriteItems(absl::Span<const v1::Item> items) override;
+  absl::Status WriteNeighbours(absl::Span<const std::vector<ScoredItem>> neighbours) override;
+
+  absl::Status PutUser(absl::string_view user_id, const v1::SnapshotUser& user) override {
+    if (user_id.empty()) {
+      return absl::InvalidArgumentError("snapshot user without id");
+    }
+    TRIBUTARY_RETURN_IF_ERROR(CheckList(user.list(), "user list"));
+    for (uint32_t item : user.profile().items()) {
+      SeeItem(item, "profile");
+    }
+    return Put(View::kUsers, user_id, user);
+  }
+
+  absl::Status PutPopular(absl::string_view scope, const v1::ScoredItems& items) override {
+    TRIBUTARY_RETURN_IF_ERROR(CheckList(items, "popularity"));
+    return Put(View::kPopularity, scope, items);
+  }
+
+  absl::Status PutCount(const CountKey& key, const v1::CountTotal& total) override {
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::string bytes, format::EncodeCountKey(key));
+    return Put(View::kCounts, bytes, total);
+  }
+
+  absl::Status PutCutCounts(PartitionId partition, const v1::LiveCounts& counts) override {
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::string bytes, format::EncodePartition(partition));
+    return Put(View::kCutCounts, bytes, counts);
+  }
+
+  absl::StatusOr<v1::SnapshotManifest> Finish(v1::SnapshotManifest manifest) override;
+
+ private:
+  // Item numbers are checked against the item table at the end, since views may be written before it.
+  void SeeItem(uint32_t item, absl::string_view where) {
+    if (!largest_item_ || item > *largest_item_) {
+      largest_item_ = item;
+      largest_item_where_ = std::string(where);
+    }
+  }
+
+  absl::Status CheckList(const v1::ScoredItems& list, absl::string_view where) {
+    if (list.items_size() != list.scores_size()) {
+      return absl::InvalidArgumentError(absl::StrCat("snapshot list with unequal arrays: view=", where, " items=",
+                                                     list.items_size(), " scores=", list.scores_size()));
+    }
+    for (int i = 0; i < list.items_size(); ++i) {
+      TRIBUTARY_RETURN_IF_ERROR(CheckScore(list.scores(i)));
+      SeeItem(list.items(i), where);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Put(View view, absl::string_view key, const google::protobuf::MessageLite& message) {
+    value_.clear();
+    TRIBUTARY_RETURN_IF_ERROR(AppendMessage(message, &value_));
+    return views_[static_cast<size_t>(view)]->Put(key, value_);
+  }
+
+  absl::Status WriteFlat(absl::string_view name, absl::string_view magic, absl::Span<const uint64_t> offsets,
+                         absl::string_view entries, std::optional<std::string>* digest_line) {
+    if (digest_line->has_value()) {
+      return absl::FailedPreconditionError(absl::StrCat("snapshot file written twice: file=", name));
+    }
+    const std::string prefix = format::EncodeFlatPrefix(magic, offsets);
+    TRIBUTARY_RETURN_IF_ERROR(files::Write(absl::StrCat(partial_, "/", name), {prefix, entries}));
+    format::PartDigest digest;
+    digest.AddBytes(prefix);
+    digest.AddBytes(entries);
+    *digest_line = digest.Line(name);
+    return absl::OkStatus();
+  }
+
+  // Size and checksum of every file, each synced, and their directories.
+  absl::Status ListAndSync(v1::SnapshotManifest* manifest) const;
+
+  const std::string snapshots_dir_;
+  const Generation generation_;
+  const std::string partial_;
+  files::DirectoryLock lock_;
+  std::vector<std::unique_ptr<SstViewWriter>> views_;   // By View.
+  std::string value_;
+  std::optional<std::string> items_line_;
+  std::optional<std::string> neighbours_line_;
+  uint64_t item_count_ = 0;
+  uint64_t neighbour_lists_ = 0;
+  std::optional<uint32_t> largest_item_;
+  std::string largest_item_where_;
+  bool finished_ = false;
+};
+
+absl::Status Writer::WriteItems(absl::Span<const v1::Item> items) {
+  std::string entries;
+  std::vector<uint64_t> offsets = {0};
+  offsets.reserve(items.size() + 1);
+  for (const v1::Item& item : items) {
+    TRIBUTARY_RETURN_IF_ERROR(AppendMessage(item, &entries));
+    offsets.push_back(entries.size());
+  }
+  item_count_ = items.size();
+  return WriteFlat(format::kItemsFile, format::kItemsMagic, offsets, entries, &items_line_);
+}
+
+absl::Status Writer::WriteNeighbours(absl::Span<const std::vector<ScoredItem>> neighbours) {
+  std::vector<ScoredItem> entries;
+  std::vector<uint64_t> offsets = {0};
+  offsets.reserve(neighbours.size() + 1);
+  for (const std::vector<ScoredItem>& list : neighbours) {
+    for (const ScoredItem& neighbour : list) {
+      TRIBUTARY_RETURN_IF_ERROR(CheckScore(neighbour.score));
+      SeeItem(Value(neighbour.item), "neighbours");
+    }
+    entries.insert(entries.end(), list.begin(), list.end());
+    offsets.push_back(entries.size());
+  }
+  neighbour_lists_ = neighbours.size();
+  const absl::string_view bytes(reinterpret_cast<const char*>(entries.data()), entries.size() * sizeof(ScoredItem));
+  return WriteFlat(format::kNeighboursFile, format::kNeighboursMagic, offsets, bytes, &neighbours_line_);
+}
+
+absl::Status Writer::ListAndSync(v1::SnapshotManifest* manifest) const {
+  manifest->clear_files();
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::string> names, files::ListFiles(partial_));
+  for (const std::string& name : names) {
+    const std::string path = absl::StrCat(partial_, "/", name);
+    TRIBUTARY_RETURN_IF_ERROR(files::Sync(path));
+    TRIBUTARY_ASSIGN_OR_RETURN(const int64_t size, files::Size(path));
+    TRIBUTARY_ASSIGN_OR_RETURN(const uint64_t checksum, files::Checksum(path));
+    v1::SnapshotFile* file = manifest->add_files();
+    file->set_path(name);
+    file->set_size_bytes(size);
+    file->set_xxh64(checksum);
+  }
+  return files::Sync(absl::StrCat(partial_, "/", format::kDatabaseDir));
+}
+
+absl::StatusOr<v1::SnapshotManifest> Writer::Finish(v1::SnapshotManifest manifest) {
+  if (!items_line_ || !neighbours_line_) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "snapshot incomplete: generation=", Value(generation_), " items=", items_line_ ? "written" : "missing",
+        " neighbours=", neighbours_line_ ? "written" : "missing"));
+  }
+  if (neighbour_lists_ != item_count_) {
+    return absl::InvalidArgumentError(absl::StrCat("snapshot has not one neighbour list an item: generation=",
+                                                   Value(generation_), " items=", item_count_, " lists=", neighbour_lists_));
+  }
+  if (largest_item_ && *largest_item_ >= item_count_) {
+    return absl::InvalidArgumentError(absl::StrCat("snapshot item number out of range: generation=", Value(generation_),
+                                                   " view=", largest_item_where_, " item=", *largest_item_,
+                                                   " items=", item_count_));
+  }
+  std::vector<std::string> digest_lines;
+  for (const std::unique_ptr<SstViewWriter>& view : views_) {
+    TRIBUTARY_RETURN_IF_ERROR(view->Finish());
+    digest_lines.push_back(view->digest().Line(ViewName(view->view())));
+  }
+  digest_lines.push_back(*items_line_);
+  digest_lines.push_back(*neighbours_line_);
+  TRIBUTARY_RETURN_IF_ERROR(BuildDatabase(absl::StrCat(partial_, "/", format::kDatabaseDir), views_));
+  TRIBUTARY_RETURN_IF_ERROR(files::RemoveAll(TablesDir()));
+
+  manifest.set_format_version(kSnapshotFormatVersion);
+  manifest.set_generation(Value(generation_));
+  manifest.set_content_digest(format::ContentDigest(digest_lines));
+  TRIBUTARY_RETURN_IF_ERROR(ListAndSync(&manifest));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string json, ManifestToJson(manifest));
+  TRIBUTARY_RETURN_IF_ERROR(files::Write(absl::StrCat(partial_, "/", format::kManifestFile), {json}));
+  TRIBUTARY_RETURN_IF_ERROR(files::Sync(partial_));
+  TRIBUTARY_RETURN_IF_ERROR(files::Rename(partial_, SnapshotPath(snapshots_dir_, generation_)));
+  finished_ = true;
+  TRIBUTARY_RETURN_IF_ERROR(files::Sync(snapshots_dir_));
+  return ManifestFromJson(json);
+}
+
+}  // namespace
+
+std::string PopularCategoryScope(absl::string_view category) { return absl::StrCat("category:", category); }
+
+absl::StatusOr<std::unique_ptr<SnapshotWriter>> SnapshotWriter::Create(const std::string& snapshots_dir,
+                                                                       Generation generation, int64_t target_file_bytes) {
+  if (Value(generation) <= 0 || target_file_bytes <= 0) {
+    return absl::InvalidArgumentError(absl::StrCat("snapshot writer argument out of range: generation=", Value(generation),
+                                                   " target_file_bytes=", target_file_bytes));
+  }
+  const std::string path = SnapshotPath(snapshots_dir, generation);
+  const std::string partial = absl::StrCat(path, format::kPartialSuffix);
+  TRIBUTARY_RETURN_IF_ERROR(files::CreateDirectories(partial));
+  // Held until the writer is done: tells a leftover from a directory that another process is writing.
+  TRIBUTARY_ASSIGN_OR_RETURN(files::DirectoryLock lock, files::DirectoryLock::TryAcquire(partial));
+  if (files::MayExist(path)) {
+    TRIBUTARY_RETURN_IF_ERROR(files::RemoveAll(partial));
+    return absl::AlreadyExistsError(absl::StrCat("snapshot already there: generation=", Value(generation), " path=", path));
+  }
+  TRIBUTARY_RETURN_IF_ERROR(files::ClearDirectory(partial));
+  auto writer = std::make_unique<Writer>(snapshots_dir, generation, std::move(lock), target_file_bytes);
+  TRIBUTARY_RETURN_IF_ERROR(files::CreateDirectories(writer->TablesDir()));
+  return writer;
+}
+
+}  // namespace tributary

@@ -1,0 +1,100 @@
+#include "common/snapshot/format.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace tributary::snapshot_format {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(CountKeyTest, EncodingKeepsTheOrderAndComesBack) {
+  std::vector<CountKey> keys;
+  for (v1::Measure measure : {v1::OVERALL, v1::BY_ITEM, v1::BY_STORE}) {
+    for (const std::string& text : {std::string(), std::string("a"), std::string("a\0", 2), std::string("a\0\0", 3),
+                                    std::string("a\0b", 3), std::string("a\x01"), std::string("ab"), std::string("\xff\xff"),
+                                    std::string("\0", 1)}) {
+      for (v1::EventType type : {v1::IMPRESSION, v1::FORGET}) {
+        keys.push_back({measure, text, type});
+      }
+    }
+  }
+  std::sort(keys.begin(), keys.end());
+  std::string before;
+  for (const CountKey& key : keys) {
+    const auto bytes = EncodeCountKey(key);
+    ASSERT_TRUE(bytes.ok());
+    EXPECT_LT(before, *bytes);
+    const auto decoded = DecodeCountKey(*bytes);
+    ASSERT_TRUE(decoded.ok());
+    EXPECT_EQ(*decoded, key);
+    before = *bytes;
+  }
+}
+
+TEST(CountKeyTest, BytesThatAreNoKeyAreRefused) {
+  for (const std::string& bytes :
+       {std::string(), std::string("\x01"), std::string("\x01\0", 2), std::string("\x01" "aa\x01"), std::string("\0\0\x01", 3),
+        std::string("\x01\0\0", 3), std::string("\x01\0a\0\x01", 5), std::string("\x01\0\0\x01", 4),
+        std::string("\x01\0\xff", 3)}) {
+    EXPECT_TRUE(absl::IsDataLoss(DecodeCountKey(bytes).status()));
+  }
+}
+
+TEST(PartitionTest, SortsAsNumbers) {
+  EXPECT_LT(*EncodePartition(PartitionId{2}), *EncodePartition(PartitionId{10}));
+  EXPECT_LT(*EncodePartition(PartitionId{255}), *EncodePartition(PartitionId{256}));
+  EXPECT_FALSE(EncodePartition(PartitionId{-1}).ok());
+}
+
+// Bytes at an address that is a multiple of 8, as a mapped file's are.
+class Aligned {
+ public:
+  explicit Aligned(const std::string& bytes) : words_(bytes.size() / 8 + 1), size_(bytes.size()) {
+    std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(words_.data()));
+  }
+  absl::string_view bytes() const { return {reinterpret_cast<const char*>(words_.data()), size_}; }
+
+ private:
+  std::vector<uint64_t> words_;
+  size_t size_;
+};
+
+absl::Status Parse(const std::string& bytes) {
+  return ParseFlatFile(Aligned(bytes).bytes(), kNeighboursMagic, 8).status();
+}
+
+TEST(FlatFileTest, EveryDefectIsNamedWithItsOffset) {
+  const std::string good = EncodeFlatPrefix(kNeighboursMagic, {0, 1, 1, 2}) + std::string(16, 'x');
+  ASSERT_TRUE(Parse(good).ok());
+  const auto with = [&](size_t at, char value) {
+    std::string bad = good;
+    bad[at] = value;
+    return bad;
+  };
+  for (size_t size = 0; size < good.size(); ++size) {
+    EXPECT_TRUE(absl::IsDataLoss(Parse(good.substr(0, size)))) << size;
+  }
+  EXPECT_TRUE(absl::IsDataLoss(Parse(good + "x")));
+  EXPECT_THAT(Parse(with(0, 'X')).message(), HasSubstr("wrong magic: offset=0"));
+  EXPECT_TRUE(absl::IsFailedPrecondition(Parse(with(8, 2))));
+  EXPECT_TRUE(absl::IsDataLoss(Parse(with(8, 0))));
+  EXPECT_TRUE(absl::IsDataLoss(Parse(with(12, 4))));            // Count.
+  EXPECT_TRUE(absl::IsDataLoss(Parse(with(15, '\xff'))));
+  EXPECT_TRUE(absl::IsDataLoss(Parse(with(16, 3))));            // Entries.
+  EXPECT_TRUE(absl::IsDataLoss(Parse(with(23, '\x20'))));       // Entries * 8 overflows.
+  EXPECT_THAT(Parse(with(24, 1)).message(), HasSubstr("reserved"));
+  EXPECT_THAT(Parse(with(32, 1)).message(), HasSubstr("offset=32"));   // First offset is not 0.
+  EXPECT_THAT(Parse(with(40, 3)).message(), HasSubstr("offset=40"));   // Beyond the entries.
+  EXPECT_THAT(Parse(with(48, 0)).message(), HasSubstr("offset=48"));   // Falls.
+  EXPECT_THAT(Parse(with(56, 1)).message(), HasSubstr("offset=56"));   // Not the end.
+}
+
+}  // namespace
+}  // namespace tributary::snapshot_format
