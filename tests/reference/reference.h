@@ -1,0 +1,100 @@
+#ifndef TRIBUTARY_TESTS_REFERENCE_REFERENCE_H_
+#define TRIBUTARY_TESTS_REFERENCE_REFERENCE_H_
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "tributary/v1/event.pb.h"
+#include "tributary/v1/speed.pb.h"
+
+// The slow, plain reference: it sees all records at once, keeps all of them and answers every question by looking through
+// all of them again. It shares nothing with common/ but the schemas, and knows no snapshot, no watermark and no state:
+// whatever the layers do must come to the same answers. Written from the design, to be read and believed.
+namespace tributary::reference {
+
+// A record as it lies in the log, or a line of an import.
+struct RawRecord {
+  int32_t partition = 0;             // -1: imported.
+  int64_t offset = 0;
+  int64_t append_time_unix_ms = 0;   // Of an import: when it was imported.
+  std::string value;                 // Binary v1::Event, or proto3 JSON.
+};
+
+// Where a record lies.
+struct Place {
+  int32_t partition = 0;
+  int64_t offset = 0;
+  friend auto operator<=>(const Place&, const Place&) = default;
+};
+
+enum class Verdict { kAccepted, kDuplicate, kRejected };
+
+// What orders the decisions of a user: the latest holds.
+struct When {
+  int64_t event_time_unix_ms = 0;
+  Place place;
+  friend auto operator<=>(const When&, const When&) = default;
+};
+
+// An accepted event that says something of its user.
+struct Fact {
+  v1::EventType kind = v1::EVENT_TYPE_UNSPECIFIED;
+  std::string item_id;
+  When when;
+  int64_t value_micros = 0;
+  friend bool operator==(const Fact&, const Fact&) = default;
+};
+
+struct Totals {
+  int64_t events = 0;
+  int64_t quantity_micros = 0;
+  int64_t value_micros = 0;
+  friend bool operator==(const Totals&, const Totals&) = default;
+};
+
+// measure, key, type.
+using TotalKey = std::tuple<v1::Measure, std::string, v1::EventType>;
+
+class Reference {
+ public:
+  // Records of one partition must come by offset; the partitions may be mixed.
+  explicit Reference(const std::vector<RawRecord>& records);
+
+  Verdict VerdictOf(const Place& place) const { return verdicts_.at(place); }
+  std::set<std::string> Users() const;
+
+  // Event time of the latest FORGET.
+  std::optional<int64_t> ForgottenUntil(const std::string& user) const;
+  // Facts that no FORGET hides, by place.
+  std::vector<Fact> Facts(const std::string& user) const;
+  // Latest fact of one of `kinds` on the item, with an event time up to `at`.
+  std::optional<Fact> Latest(const std::string& user, const std::string& item, const std::set<v1::EventType>& kinds,
+                             int64_t at_unix_ms) const;
+  // Items bought and not given back; items whose latest opinion (like, dislike, rating) is a dislike.
+  std::set<std::string> Bought(const std::string& user, int64_t at_unix_ms) const;
+  std::set<std::string> Disliked(const std::string& user, int64_t at_unix_ms) const;
+
+  // Of all accepted events.
+  std::map<TotalKey, Totals> AllTotals() const;
+
+ private:
+  struct Accepted {
+    v1::Event event;
+    Place place;
+    int64_t record_time_unix_ms = 0;
+  };
+  bool IsDuplicate(const v1::Event& event, const Place& place, int64_t record_time_unix_ms) const;
+
+  std::vector<Accepted> accepted_;
+  std::map<Place, Verdict> verdicts_;
+};
+
+}  // namespace tributary::reference
+
+#endif  // TRIBUTARY_TESTS_REFERENCE_REFERENCE_H_
