@@ -1,6 +1,7 @@
 #ifndef TRIBUTARY_COMMON_EVENT_LOG_EVENT_LOG_H_
 #define TRIBUTARY_COMMON_EVENT_LOG_EVENT_LOG_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -25,6 +26,9 @@
 //          no more use; NotFound: no such topic or partition; OutOfRange: the offset is not there any more;
 //          InvalidArgument: refused as asked. Messages name topic, partition and cause.
 namespace tributary {
+
+// The most that key, value and headers of one record may have together. More is InvalidArgument.
+inline constexpr size_t kMaxRecordBytes = 1'000'000;
 
 struct TopicPartition {
   std::string topic;
@@ -57,6 +61,7 @@ struct ProduceRecord {
 };
 
 // The reader has read all there was: `position` is the offset that the next record would have (after control records).
+// Comes once for each such position, so again when the end moved on, even if only by control records.
 struct EndOfPartition {
   TopicPartition source;
   Offset position{};
@@ -81,7 +86,8 @@ using LogEvent = std::variant<LogRecord, EndOfPartition, Assigned, Revoked>;
 class LogReader {
  public:
   virtual ~LogReader() = default;
-  // Adds a partition, or moves one, to be read from `from` on. OutOfRange comes from Poll.
+  // Adds a partition, or moves one, to be read from `from` on. OutOfRange comes from Poll, once, and the partition then
+  // rests until it is started again.
   virtual absl::Status Start(const TopicPartition& partition, Offset from) = 0;
   virtual absl::Status Stop(const TopicPartition& partition) = 0;
   // Up to `max_events` events, waiting at most `timeout` for the first. Empty: nothing happened.
@@ -94,17 +100,22 @@ class GroupMembership {
   virtual ~GroupMembership() = default;
 };
 
-// Reads what its consumer group assigns to it (range assignment, static membership), committed records only.
+// Reads what its consumer group assigns to it (range assignment), committed records only. With an instance name the
+// membership is static: destroying the reader without Leave, as a crash does, keeps its partitions for an equally named
+// one until the session times out. Poll often: a member that stays away for five minutes is taken for dead.
+// FailedPrecondition from Poll: another reader of the same instance name has taken over.
 class GroupReader {
  public:
   virtual ~GroupReader() = default;
-  // Starts or moves an assigned partition. The group's stored offsets are never used.
+  // Starts or moves an assigned partition. The group's stored offsets are never used. InvalidArgument: not assigned.
   virtual absl::Status StartAt(const TopicPartition& partition, Offset from) = 0;
   virtual absl::StatusOr<std::vector<LogEvent>> Poll(absl::Duration timeout, int max_events) = 0;
-  // Says that the owner let go of the partitions of the last Revoked; the group may move on.
+  // Says that the owner let go of the partitions of the last Revoked; the group may move on. Until then the membership
+  // still commits (unless it was lost). Without such a Revoked it does nothing.
   virtual absl::Status AcknowledgeRevoked() = 0;
+  // That of the last Assigned that Poll returned. Unavailable: there is none.
   virtual absl::StatusOr<std::unique_ptr<GroupMembership>> Membership() = 0;
-  // Leaves the group. With static membership a restart within the session timeout keeps its partitions instead.
+  // Leaves the group, which hands the partitions to others at once. The reader is of no more use.
   virtual absl::Status Leave() = 0;
 };
 
@@ -112,7 +123,7 @@ class GroupReader {
 class LogProducer {
  public:
   virtual ~LogProducer() = default;
-  // Waits until the record is written by all in-sync replicas, or `timeout`.
+  // Waits until the record is written by all in-sync replicas, or `timeout`. After Unavailable it may still be written.
   virtual absl::StatusOr<EventPosition> Produce(ProduceRecord record, absl::Duration timeout) = 0;
   // Queues the record. ResourceExhausted: the queue is full, Flush first. Failures come from Flush.
   virtual absl::Status ProduceAsync(ProduceRecord record) = 0;
@@ -120,15 +131,19 @@ class LogProducer {
   virtual absl::Status Flush(absl::Duration timeout) = 0;
 };
 
-// Writes records in transactions. One transaction at a time: Begin, Produce..., Commit or Abort.
+// Writes records in transactions. One transaction at a time: Begin, Produce..., Commit or Abort. Destroying it leaves an
+// open transaction as a crash would: to the next producer of the same id, or to the broker's time limit.
 class TransactionalProducer {
  public:
   virtual ~TransactionalProducer() = default;
+  // Unavailable: try again (the transaction before is still being ended).
   virtual absl::Status Begin() = 0;
   // Sent at once (readers of uncommitted records see it); failures come from Commit.
   virtual absl::Status Produce(ProduceRecord record) = 0;
   // Ends the transaction with the consumed positions. FailedPrecondition: fenced or fatal. Aborted: the transaction was
-  // aborted and everything since Begin is void (the membership was lost, for one).
+  // aborted and everything since Begin is void (the membership was lost, for one). Unavailable: the outcome is not known;
+  // the object is of no more use, and a new one of the same id settles it. Without consumed positions the membership is
+  // not looked at.
   virtual absl::Status Commit(absl::Span<const std::pair<TopicPartition, Offset>> consumed,
                               const GroupMembership& membership) = 0;
   virtual absl::Status Abort() = 0;
@@ -150,7 +165,7 @@ struct OffsetRange {
 
 struct GroupReaderOptions {
   std::string group;
-  std::string instance;               // group.instance.id.
+  std::string instance;               // group.instance.id. Empty: no static membership.
   std::string topic;
   absl::Duration session_timeout = absl::Seconds(10);
 };
