@@ -1,0 +1,341 @@
+// Where the candidates of a merge come from, and which of them may be shown.
+#include <algorithm>
+#include <cmath>
+
+#include "common/merge/merger.h"
+
+namespace tributary {
+namespace {
+
+// Neighbours of the latest items of the session count; the k-th latest with weight (kSessionSeeds - k) / kSessionSeeds, the
+// linear decay of vector multiplication session kNN.
+constexpr size_t kSessionSeeds = 10;
+constexpr size_t kSessionCandidates = 100;
+constexpr size_t kLadderCategories = 5;
+// The ladder stops at the end of a batch, not in its middle: boosts and rules can lift items that are not at the top.
+constexpr size_t kLadderBatch = 200;
+constexpr double kPopularShare = 0.5;   // A lower step of the ladder counts half.
+
+double BestOf(absl::Span<const ScoredItem> list) {
+  double best = 0;
+  for (const ScoredItem& scored : list) {
+    best = std::max(best, static_cast<double>(scored.score));
+  }
+  return best;
+}
+
+bool IsSeedKind(EventType kind) {
+  switch (kind) {
+    case v1::VIEW:
+    case v1::CLICK:
+    case v1::ADD_TO_CART:
+    case v1::PURCHASE:
+    case v1::LIKE:
+    case v1::RATING:
+      return true;
+    default:
+      return false;
+  }
+}
+
+template <typename Number>
+bool Intersect(absl::Span<const Number> a, const std::vector<Number>& b) {
+  return std::find_first_of(a.begin(), a.end(), b.begin(), b.end()) != a.end();
+}
+
+}  // namespace
+
+void Merger::Prefetch(absl::Span<const ScoredItem> list) const {
+  for (const ScoredItem& scored : list) {
+    if (Known(scored.item)) {
+      b_.slots.Prefetch(Value(scored.item));
+      catalogue_.Prefetch(scored.item);
+    }
+  }
+}
+
+void Merger::AddPersonal() {
+  const double best = BestOf(in_.personal);
+  if (best <= 0) {
+    return;
+  }
+  const double scale = in_.weights.personal / best;
+  for (const ScoredItem& scored : in_.personal) {
+    if (Known(scored.item)) {
+      Slot& slot = SlotOf(scored.item);
+      slot.personal = true;
+      slot.personal_part = scale * scored.score;
+    }
+  }
+}
+
+// The latest first: what the request shows now, then what the user did.
+void Merger::CollectSeeds() {
+  b_.seeds.clear();
+  const auto add = [&](ItemNumber item) {
+    if (b_.seeds.size() >= kSessionSeeds || !Known(item)) {
+      return;
+    }
+    Slot& slot = SlotOf(item);
+    if (!slot.seed && !slot.rejected) {
+      slot.seed = true;
+      b_.seeds.push_back(item);
+    }
+  };
+  if (in_.current_item) {
+    add(*in_.current_item);
+  }
+  for (size_t i = in_.basket.size(); i-- > 0;) {
+    add(in_.basket[i]);
+  }
+  for (size_t i = in_.recent_items.size(); i-- > 0;) {
+    add(in_.recent_items[i]);
+  }
+  for (size_t i = b_.facts.size(); i-- > 0;) {
+    const LiveFact& live = b_.facts[i];
+    if (live.above_watermark && live.item && IsSeedKind(live.fact->kind)) {
+      add(*live.item);
+    }
+  }
+}
+
+void Merger::AddNeighbours(absl::Span<const ItemNumber> seeds, bool weigh_by_recency) {
+  b_.session_slots.clear();
+  for (size_t k = 0; k < seeds.size(); ++k) {
+    const double weight = weigh_by_recency ? static_cast<double>(kSessionSeeds - k) / kSessionSeeds : 1.0;
+    const absl::Span<const ScoredItem> neighbours = in_.views->Neighbours(seeds[k]);
+    Prefetch(neighbours);
+    for (const ScoredItem& scored : neighbours) {
+      if (!Known(scored.item)) {
+        continue;
+      }
+      Slot& slot = SlotOf(scored.item);
+      if (!slot.session) {
+        slot.session = true;
+        b_.session_slots.push_back(static_cast<uint32_t>(&slot - b_.slots.entries().data()));
+      }
+      slot.session_part += weight * scored.score;
+    }
+  }
+}
+
+// Keeps the best `most` of those that may be shown; the others lose what the session gave them. The scale is that of the
+// best of all, so that it is the same on every page.
+void Merger::ChooseSessionCandidates(double weight, size_t most) {
+  std::vector<Slot>& slots = b_.slots.entries();
+  double best = 0;
+  for (const uint32_t index : b_.session_slots) {
+    best = std::max(best, slots[index].session_part);
+  }
+  b_.session_slots.erase(std::remove_if(b_.session_slots.begin(), b_.session_slots.end(),
+                                        [&](uint32_t index) {
+                                          slots[index].session = !slots[index].excluded;
+                                          return slots[index].excluded;
+                                        }),
+                         b_.session_slots.end());
+  if (b_.session_slots.size() > most) {
+    std::nth_element(b_.session_slots.begin(), b_.session_slots.begin() + static_cast<ptrdiff_t>(most),
+                     b_.session_slots.end(), [&](uint32_t a, uint32_t b) {
+                       if (slots[a].session_part != slots[b].session_part) {
+                         return slots[a].session_part > slots[b].session_part;
+                       }
+                       return catalogue_.Id(ItemNumber{slots[a].number}) < catalogue_.Id(ItemNumber{slots[b].number});
+                     });
+    for (size_t i = most; i < b_.session_slots.size(); ++i) {
+      slots[b_.session_slots[i]].session = false;
+      slots[b_.session_slots[i]].session_part = 0;
+    }
+    b_.session_slots.resize(most);
+  }
+  const double scale = best > 0 ? weight / best : 0;
+  for (const uint32_t index : b_.session_slots) {
+    slots[index].session_part *= scale;
+  }
+}
+
+void Merger::AddSession() {
+  if (in_.views == nullptr) {
+    return;
+  }
+  CollectSeeds();
+  AddNeighbours(b_.seeds, /*weigh_by_recency=*/true);
+  ChooseSessionCandidates(in_.weights.session, kSessionCandidates);
+}
+
+void Merger::AddPins() {
+  for (const RuleSet::Pin& pin : in_.rules->pins()) {
+    if (Known(pin.item) && in_.rules->rule(pin.rule).InForce(in_.now_unix_ms, in_.segment)) {
+      Slot& slot = SlotOf(pin.item);
+      Admit(static_cast<uint32_t>(&slot - b_.slots.entries().data()));
+    }
+  }
+}
+
+void Merger::AddLadder() {
+  if (!Enough()) {
+    AddCategoryPopular();
+  }
+  if (!Enough()) {
+    AddPopular(in_.views->Popular(), CandidateSource::kPopular, in_.weights.fallback * kPopularShare, kLadderBatch);
+  }
+}
+
+void Merger::AddCategoryPopular() {
+  const auto touch = [&](ItemNumber item) {
+    if (const Slot* slot = b_.slots.Find(Value(item)); slot != nullptr && slot->rejected) {
+      return;
+    }
+    const absl::Span<const CategoryNumber> categories = catalogue_.Categories(item);
+    if (!categories.empty()) {
+      b_.categories[Value(categories.front())].touched += 1;
+    }
+  };
+  for (const Decision& decision : b_.history.decisions()) {
+    if (Known(decision.item) && IsSeedKind(decision.kind)) {
+      touch(decision.item);
+    }
+  }
+  for (const ItemNumber item : b_.seeds) {
+    touch(item);
+  }
+  b_.ladder.clear();
+  for (const CategoryUse& use : b_.categories.entries()) {
+    if (use.touched > 0) {
+      b_.ladder.push_back(use);
+    }
+  }
+  std::sort(b_.ladder.begin(), b_.ladder.end(), [&](const CategoryUse& a, const CategoryUse& b) {
+    if (a.touched != b.touched) {
+      return a.touched > b.touched;
+    }
+    return catalogue_.CategoryName(CategoryNumber{a.number}) < catalogue_.CategoryName(CategoryNumber{b.number});
+  });
+  if (b_.ladder.size() > kLadderCategories) {
+    b_.ladder.resize(kLadderCategories);
+  }
+  for (const CategoryUse& use : b_.ladder) {
+    AddPopular(in_.views->PopularIn(CategoryNumber{use.number}), CandidateSource::kCategoryPopular,
+               in_.weights.fallback * use.touched / b_.ladder.front().touched, kLadderBatch);
+  }
+}
+
+void Merger::AddPopular(absl::Span<const ScoredItem> list, CandidateSource source, double weight, size_t batch) {
+  const double best = BestOf(list);
+  if (best <= 0) {
+    return;
+  }
+  for (size_t i = 0; i < list.size() && (i % batch != 0 || !Enough()); ++i) {
+    if (!Known(list[i].item)) {
+      continue;
+    }
+    Slot& slot = SlotOf(list[i].item);
+    if (slot.personal || slot.session || slot.fallback) {
+      continue;
+    }
+    slot.fallback = true;
+    slot.fallback_source = source;
+    slot.fallback_part = weight * list[i].score / best;
+    Admit(static_cast<uint32_t>(&slot - b_.slots.entries().data()));
+  }
+}
+
+void Merger::Admit(uint32_t index) {
+  Slot& slot = b_.slots.entries()[index];
+  if (slot.considered || slot.excluded) {
+    return;
+  }
+  slot.considered = true;
+  const ItemNumber item{slot.number};
+  if (!catalogue_.IsAvailable(item, in_.now_unix_ms) || (in_.filter != nullptr && !PassesFilter(item))) {
+    return;
+  }
+  Candidate candidate{.slot = index, .item = item};
+  double factor = b_.boosts.empty() ? 1.0 : b_.boosts.FactorOf(catalogue_.Categories(item));
+  if (in_.rules != nullptr && !ApplyRules(item, &factor, &candidate.pin, nullptr)) {
+    return;
+  }
+  candidate.score = factor;
+  b_.candidates.push_back(candidate);
+  if (in_.max_per_category == 0) {
+    ++able_;
+    return;
+  }
+  const absl::Span<const CategoryNumber> categories = catalogue_.Categories(item);
+  if (categories.empty() || candidate.pin >= 0 ||
+      ++b_.categories[Value(categories.front())].candidates <= in_.max_per_category) {
+    ++able_;
+  }
+}
+
+bool Merger::PassesFilter(ItemNumber item) const {
+  const ItemFilter& filter = *in_.filter;
+  const absl::Span<const CategoryNumber> categories = catalogue_.Categories(item);
+  if (filter.only_included_categories && !Intersect(categories, filter.include_categories)) {
+    return false;
+  }
+  if (!filter.exclude_categories.empty() && Intersect(categories, filter.exclude_categories)) {
+    return false;
+  }
+  const absl::Span<const LabelNumber> labels = catalogue_.Labels(item);
+  if (filter.only_included_labels && !Intersect(labels, filter.include_labels)) {
+    return false;
+  }
+  if (!filter.exclude_labels.empty() && Intersect(labels, filter.exclude_labels)) {
+    return false;
+  }
+  if (filter.min_price || filter.max_price) {
+    const std::optional<double> price = catalogue_.Price(item);
+    if (!price || (filter.min_price && *price < *filter.min_price) || (filter.max_price && *price > *filter.max_price)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool Merger::ApplyRules(absl::Span<const RuleIndex> rules, double* factor, double* pin,
+                        std::vector<MergeReason>* reasons) const {
+  for (const RuleIndex index : rules) {
+    const RuleSet::Rule& rule = in_.rules->rule(index);
+    if (!rule.InForce(in_.now_unix_ms, in_.segment)) {
+      continue;
+    }
+    if (rule.action == v1::HIDE) {
+      return false;
+    }
+    if (rule.action == v1::PIN) {
+      if (in_.kind != MergeKind::kRecommend) {
+        continue;
+      }
+      *pin = std::max(*pin, rule.strength);
+    }
+    *factor *= rule.factor;
+    if (reasons != nullptr) {
+      reasons->push_back(
+          {.kind = MergeReason::Kind::kRule, .rule = index, .part = static_cast<float>(rule.factor)});
+    }
+  }
+  return true;
+}
+
+bool Merger::ApplyRules(ItemNumber item, double* factor, double* pin, std::vector<MergeReason>* reasons) const {
+  const RuleSet& rules = *in_.rules;
+  if (rules.empty()) {
+    return true;
+  }
+  if (!ApplyRules(rules.ForItem(item), factor, pin, reasons)) {
+    return false;
+  }
+  for (const CategoryNumber category : catalogue_.Categories(item)) {
+    if (!ApplyRules(rules.ForCategory(category), factor, pin, reasons)) {
+      return false;
+    }
+  }
+  for (const LabelNumber label : catalogue_.Labels(item)) {
+    if (!ApplyRules(rules.ForLabel(label), factor, pin, reasons)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace tributary

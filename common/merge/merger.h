@@ -1,0 +1,120 @@
+#ifndef TRIBUTARY_COMMON_MERGE_MERGER_H_
+#define TRIBUTARY_COMMON_MERGE_MERGER_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "common/merge/category_boosts.h"
+#include "common/merge/live_facts.h"
+#include "common/merge/merge.h"
+#include "common/merge/sparse_set.h"
+
+// Inside of Merge: its steps and buffers. Include merge.h instead.
+namespace tributary {
+
+struct MergeScratch::Buffers {
+  // All that one request says of an item: why it must not be shown, and what the sources give it.
+  struct Slot {
+    uint32_t number = 0;            // Of the item.
+    bool excluded = false;          // Never shown in this answer.
+    bool rejected = false;          // Disliked or rated low: its neighbours are no candidates either.
+    bool seed = false;              // Its neighbours were added.
+    bool considered = false;        // Admit has seen it.
+    bool personal = false;          // In the source.
+    bool session = false;
+    bool fallback = false;
+    CandidateSource fallback_source{};
+    double personal_part = 0;       // Normalised and weighted.
+    double session_part = 0;        // Raw until the session's candidates are chosen, then as personal_part.
+    double fallback_part = 0;
+  };
+  // An item that may be shown.
+  struct Candidate {
+    uint32_t slot = 0;
+    ItemNumber item{};
+    double pin = -1;                // Strength of the strongest pin; below 0: none.
+    double score = 0;
+    int64_t rank = 0;               // Score in millionths of the best.
+  };
+  // Per category: what the fallback ladder and the diversity cap count.
+  struct CategoryUse {
+    uint32_t number = 0;
+    double touched = 0;
+    int candidates = 0;
+    int shown = 0;
+  };
+
+  UserHistory history;
+  std::vector<LiveFact> facts;
+  CategoryBoosts boosts;
+  SparseSet<Slot> slots;
+  SparseSet<CategoryUse> categories;
+  std::vector<ItemNumber> seeds;
+  std::vector<uint32_t> session_slots;
+  std::vector<Candidate> candidates;
+  std::vector<CategoryUse> ladder;
+};
+
+// One call of Merge.
+class Merger {
+ public:
+  Merger(const MergeInput& input, MergeScratch* scratch, MergeResult* result)
+      : in_(input), catalogue_(*input.catalogue), policy_(*input.policy), b_(*scratch->buffers_), result_(*result) {}
+
+  absl::Status Run();
+
+ private:
+  using Slot = MergeScratch::Buffers::Slot;
+  using Candidate = MergeScratch::Buffers::Candidate;
+  using CategoryUse = MergeScratch::Buffers::CategoryUse;
+
+  bool Known(ItemNumber item) const { return Value(item) < catalogue_.size(); }
+  Slot& SlotOf(ItemNumber item) { return b_.slots[Value(item)]; }
+  void Prefetch(absl::Span<const ScoredItem> list) const;
+
+  // What must not be shown.
+  void MarkHistory();
+  void MarkItem(absl::Span<const Decision> decisions);
+  void Exclude(absl::Span<const ItemNumber> items);
+
+  // Sources.
+  void AddPersonal();
+  void AddSession();
+  void CollectSeeds();
+  void AddNeighbours(absl::Span<const ItemNumber> seeds, bool weigh_by_recency);
+  void ChooseSessionCandidates(double weight, size_t most);
+  void AddPins();
+  void AddLadder();
+  void AddCategoryPopular();
+  // Adds the items of one list while there are not enough candidates.
+  void AddPopular(absl::Span<const ScoredItem> list, CandidateSource source, double weight, size_t batch);
+
+  // Turns what the sources gave into candidates.
+  void Admit(uint32_t slot);
+  bool PassesFilter(ItemNumber item) const;
+  // False: a rule hides the item. Multiplies `factor`, raises `pin`; appends reasons unless null.
+  bool ApplyRules(ItemNumber item, double* factor, double* pin, std::vector<MergeReason>* reasons) const;
+  bool ApplyRules(absl::Span<const RuleIndex> rules, double* factor, double* pin,
+                  std::vector<MergeReason>* reasons) const;
+  bool Enough() const { return able_ > in_.limit; }   // One more than asked for: says whether there is another page.
+
+  // The answer.
+  void Rank();
+  void Emit();
+  void EmitItem(const Candidate& candidate);
+  bool Comes(const Candidate& a, const Candidate& b) const;
+
+  const MergeInput& in_;
+  const Catalogue& catalogue_;
+  const MergePolicy& policy_;
+  MergeScratch::Buffers& b_;
+  MergeResult& result_;
+  int able_ = 0;          // Candidates that the diversity cap lets through.
+  double best_ = 0;
+};
+
+}  // namespace tributary
+
+#endif  // TRIBUTARY_COMMON_MERGE_MERGER_H_
