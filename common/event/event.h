@@ -43,7 +43,7 @@ struct Rejection {
 };
 
 // The limits that decide acceptance. They belong to the format version: changing one means a rebuild.
-inline constexpr size_t kMaxRecordBytes = 64 * 1024;
+inline constexpr size_t kMaxEventBytes = 64 * 1024;
 inline constexpr size_t kMaxIdBytes = 256;
 inline constexpr size_t kMaxTextBytes = 1024;
 inline constexpr size_t kMaxAttributes = 32;

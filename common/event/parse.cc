@@ -81,9 +81,9 @@ Rejection JsonRejection(absl::string_view message) {
 }  // namespace
 
 std::variant<Event, Rejection> ParseEvent(absl::string_view value, int64_t record_time_unix_ms) {
-  if (value.size() > kMaxRecordBytes) {
+  if (value.size() > kMaxEventBytes) {
     return Rejection{v1::OVERSIZED, "",
-                     absl::StrCat("record too long: bytes=", value.size(), " max=", kMaxRecordBytes)};
+                     absl::StrCat("record too long: bytes=", value.size(), " max=", kMaxEventBytes)};
   }
   if (value.empty()) return Rejection{v1::MALFORMED, "", "empty record"};
   thread_local v1::Event message;  // Keeps the capacity of its strings from record to record.

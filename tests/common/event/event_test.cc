@@ -163,7 +163,7 @@ std::vector<RejectCase> RejectCases() {
       {"JSON number beyond double", json(R"(,"value":1e999)"), v1::MALFORMED, ""},
       {"JSON time unreadable", R"({"userId":"ann","type":"VIEW","itemId":"tea","eventTime":"noon"})", v1::MALFORMED,
        "event_time"},
-      {"record too long", std::string(kMaxRecordBytes + 1, 'x'), v1::OVERSIZED, ""},
+      {"record too long", std::string(kMaxEventBytes + 1, 'x'), v1::OVERSIZED, ""},
       {"user id too long", Changed([](auto* m) { m->set_user_id(std::string(kMaxIdBytes + 1, 'u')); }), v1::OVERSIZED,
        "user_id"},
       {"item id too long", Changed([](auto* m) { m->set_item_id(std::string(kMaxIdBytes + 1, 'u')); }), v1::OVERSIZED,
