@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 #include <google/protobuf/descriptor.h>
@@ -23,28 +24,35 @@ using google::protobuf::io::CodedInputStream;
 
 constexpr size_t kMaxReasonBytes = 256;
 
-// The first field of `wire` whose string is not UTF-8; null: none, or the bytes are no message at all (the parser will
-// say so). Done before parsing, because the parser answers such strings with a bare failure and a line in the log.
-const FieldDescriptor* FirstNotUtf8(absl::string_view wire, const Descriptor& descriptor) {
+// What a look at the fields of `wire` says before it is parsed: the parser answers text that is not UTF-8 with a bare
+// failure and a line in the log.
+struct WireCheck {
+  bool readable = false;
+  const FieldDescriptor* not_utf8 = nullptr;   // The first field with such text; null: none.
+};
+
+WireCheck CheckWire(absl::string_view wire, const Descriptor& descriptor) {
   CodedInputStream input(reinterpret_cast<const uint8_t*>(wire.data()), static_cast<int>(wire.size()));
   while (const uint32_t tag = input.ReadTag()) {
     if (WireFormatLite::GetTagWireType(tag) != WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
-      if (!WireFormatLite::SkipField(&input, tag)) return nullptr;
+      if (!WireFormatLite::SkipField(&input, tag)) return {};
       continue;
     }
     uint32_t length = 0;
-    if (!input.ReadVarint32(&length)) return nullptr;
+    if (!input.ReadVarint32(&length)) return {};
     const auto begin = static_cast<size_t>(input.CurrentPosition());
-    if (length > wire.size() - begin || !input.Skip(static_cast<int>(length))) return nullptr;
+    if (length > wire.size() - begin || !input.Skip(static_cast<int>(length))) return {};
     const absl::string_view content = wire.substr(begin, length);
     const FieldDescriptor* field = descriptor.FindFieldByNumber(WireFormatLite::GetTagFieldNumber(tag));
     if (field == nullptr) continue;
-    if (field->type() == FieldDescriptor::TYPE_STRING && !IsUtf8(content)) return field;
-    if (field->type() == FieldDescriptor::TYPE_MESSAGE && FirstNotUtf8(content, *field->message_type()) != nullptr) {
-      return field;
+    if (field->type() == FieldDescriptor::TYPE_STRING && !IsUtf8(content)) return {true, field};
+    if (field->type() == FieldDescriptor::TYPE_MESSAGE) {
+      const WireCheck inner = CheckWire(content, *field->message_type());
+      if (!inner.readable) return {};
+      if (inner.not_utf8 != nullptr) return {true, field};
     }
   }
-  return nullptr;
+  return {static_cast<size_t>(input.CurrentPosition()) == wire.size(), nullptr};
 }
 
 std::string OneLine(absl::string_view text) {
@@ -78,6 +86,27 @@ Rejection JsonRejection(absl::string_view message) {
   return rejection;
 }
 
+std::variant<Event, Rejection> ParseBinary(absl::string_view wire, int64_t record_time_unix_ms) {
+  const WireCheck check = CheckWire(wire, *v1::Event::descriptor());
+  if (check.not_utf8 != nullptr) {
+    return Rejection{v1::NOT_UTF8, check.not_utf8->name(),
+                     absl::StrCat("field is not UTF-8: field=", check.not_utf8->name())};
+  }
+  thread_local v1::Event message;  // Keeps the capacity of its strings from record to record.
+  if (!check.readable || !message.ParseFromArray(wire.data(), static_cast<int>(wire.size()))) {
+    return Rejection{v1::MALFORMED, "", absl::StrCat("unreadable protobuf: bytes=", wire.size())};
+  }
+  return ValidateEvent(message, record_time_unix_ms);
+}
+
+std::variant<Event, Rejection> ParseJson(absl::string_view json, int64_t record_time_unix_ms) {
+  if (!IsUtf8(json)) return Rejection{v1::NOT_UTF8, "", "JSON is not UTF-8"};
+  v1::Event message;
+  const auto status = google::protobuf::util::JsonStringToMessage({json.data(), json.size()}, &message);
+  if (!status.ok()) return JsonRejection({status.message().data(), status.message().size()});
+  return ValidateEvent(message, record_time_unix_ms);
+}
+
 }  // namespace
 
 std::variant<Event, Rejection> ParseEvent(absl::string_view value, int64_t record_time_unix_ms) {
@@ -86,21 +115,7 @@ std::variant<Event, Rejection> ParseEvent(absl::string_view value, int64_t recor
                      absl::StrCat("record too long: bytes=", value.size(), " max=", kMaxEventBytes)};
   }
   if (value.empty()) return Rejection{v1::MALFORMED, "", "empty record"};
-  thread_local v1::Event message;  // Keeps the capacity of its strings from record to record.
-  if (value.front() == '{') {
-    if (!IsUtf8(value)) return Rejection{v1::NOT_UTF8, "", "JSON is not UTF-8"};
-    message.Clear();
-    const auto status = google::protobuf::util::JsonStringToMessage({value.data(), value.size()}, &message);
-    if (!status.ok()) return JsonRejection({status.message().data(), status.message().size()});
-  } else {
-    if (const FieldDescriptor* field = FirstNotUtf8(value, *v1::Event::descriptor())) {
-      return Rejection{v1::NOT_UTF8, field->name(), absl::StrCat("field is not UTF-8: field=", field->name())};
-    }
-    if (!message.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
-      return Rejection{v1::MALFORMED, "", absl::StrCat("unreadable protobuf: bytes=", value.size())};
-    }
-  }
-  return ValidateEvent(message, record_time_unix_ms);
+  return value.front() == '{' ? ParseJson(value, record_time_unix_ms) : ParseBinary(value, record_time_unix_ms);
 }
 
 }  // namespace tributary
