@@ -28,7 +28,7 @@
 namespace tributary {
 
 // The most that key, value and headers of one record may have together. More is InvalidArgument.
-inline constexpr size_t kMaxRecordBytes = 1'000'000;
+inline constexpr size_t kMaxLogRecordBytes = 1'000'000;
 
 struct TopicPartition {
   std::string topic;
@@ -125,6 +125,16 @@ class LogProducer {
   virtual ~LogProducer() = default;
   // Waits until the record is written by all in-sync replicas, or `timeout`. After Unavailable it may still be written.
   virtual absl::StatusOr<EventPosition> Produce(ProduceRecord record, absl::Duration timeout) = 0;
+  // As Produce, for many at once: they share the waiting. Answers as many results as records, in their order.
+  virtual std::vector<absl::StatusOr<EventPosition>> ProduceAll(std::vector<ProduceRecord> records,
+                                                                absl::Duration timeout) {
+    std::vector<absl::StatusOr<EventPosition>> results;
+    results.reserve(records.size());
+    for (ProduceRecord& record : records) {
+      results.push_back(Produce(std::move(record), timeout));
+    }
+    return results;
+  }
   // Queues the record. ResourceExhausted: the queue is full, Flush first. Failures come from Flush.
   virtual absl::Status ProduceAsync(ProduceRecord record) = 0;
   // Waits for all queued records; the first failure since the last Flush.

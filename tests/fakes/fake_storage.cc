@@ -180,9 +180,9 @@ absl::StatusOr<EventPosition> Storage::Append(ProduceRecord record, TransactionN
     number = PartitionId{static_cast<int32_t>(topic->next_unkeyed++ % static_cast<uint32_t>(count))};
   }
   TRIBUTARY_ASSIGN_OR_RETURN(Partition* const partition, Find({record.topic, number}));
-  if (const size_t bytes = Bytes(record); bytes > kMaxRecordBytes) {
+  if (const size_t bytes = Bytes(record); bytes > kMaxLogRecordBytes) {
     return absl::InvalidArgumentError(
-        absl::StrCat("record too large: ", Name(partition->name), " bytes=", bytes, " limit=", kMaxRecordBytes));
+        absl::StrCat("record too large: ", Name(partition->name), " bytes=", bytes, " limit=", kMaxLogRecordBytes));
   }
   if (partition->compacted && record.key.empty()) {
     return absl::InvalidArgumentError(absl::StrCat("a compacted topic takes no record without a key: ",
