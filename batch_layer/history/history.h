@@ -1,0 +1,125 @@
+#ifndef TRIBUTARY_BATCH_LAYER_HISTORY_HISTORY_H_
+#define TRIBUTARY_BATCH_LAYER_HISTORY_HISTORY_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "common/event/event.h"
+#include "common/ids/ids.h"
+#include "tributary/v1/catalogue.pb.h"
+#include "tributary/v1/history.pb.h"
+
+// The history: every accepted event, append-only, addressed by (partition, offset); imported files are partition -1.
+namespace tributary::batch {
+
+inline constexpr int32_t kHistoryFormatVersion = 1;
+
+// One accepted event and where it lies.
+struct HistoryEvent {
+  EventPosition position;
+  int64_t record_time_unix_ms = 0;   // Running maximum of the partition's append time. Imports: the event's own time.
+  Event event;
+};
+
+// What Scan reads besides position, record time, type and event time. What is not asked for stays empty.
+struct HistoryColumns {
+  bool user_id = false;
+  bool item_id = false;
+  bool session_id = false;
+  bool event_id_hash = false;
+  bool amounts = false;              // Value and quantity.
+  bool anonymous = false;
+  bool page = false;
+  bool category = false;
+  bool query = false;
+  bool attributes = false;
+  bool experiment_bucket = false;
+  static HistoryColumns All();
+};
+
+struct HistoryScan {
+  HistoryColumns columns;
+  std::optional<PartitionId> partition;               // Unset: all of them.
+  std::optional<int64_t> min_record_time_unix_ms;     // Leaves out whole segments and events below.
+};
+
+// Where a partition's history ends.
+struct PartitionEnd {
+  Offset offset{};                   // The next offset that the history does not have.
+  int64_t record_time_unix_ms = 0;   // Running maximum of append time below it, rejected records included.
+};
+
+// Events of [begin, end) of one partition, by offset; what is missing between was not accepted.
+struct HistoryRange {
+  PartitionId partition{};
+  Offset begin{};
+  Offset end{};
+  int64_t record_time_unix_ms = 0;   // As PartitionEnd.
+  absl::Span<const HistoryEvent> events;
+};
+
+// Takes in one file. Nothing is visible before Commit; dropped without it, nothing remains. Not thread-safe.
+class HistoryImport {
+ public:
+  virtual ~HistoryImport() = default;
+  // Its place in the list of imports: an event's offset is ordinal * 2^40 + line.
+  virtual int64_t ordinal() const = 0;
+  // Events by ascending line.
+  virtual absl::Status Append(absl::Span<const HistoryEvent> events) = 0;
+  // `items`: the catalogue derived from the file, by item id.
+  virtual absl::Status Commit(int64_t rejected, absl::Span<const v1::Item> items) = 0;
+};
+
+struct HistoryOptions {
+  std::string dir;                   // Created when missing.
+  std::string events_topic;
+  int64_t segment_size = 0;          // B of the topic.
+};
+
+// Threads: not thread-safe; one process at a time (Open holds a lock file until the object goes).
+// Errors:  Aborted: another process has the history open; ResourceExhausted: disk full; DataLoss: a file is missing or
+//          damaged (named); FailedPrecondition: newer format, other topic or segment size. After an error of a writing
+//          call the history is as it was before.
+class History {
+ public:
+  // Removes what earlier processes left half-written.
+  static absl::StatusOr<std::unique_ptr<History>> Open(const HistoryOptions& options);
+  virtual ~History() = default;
+
+  virtual const v1::HistoryManifest& manifest() const = 0;
+  // Offset 0 for a partition that the history does not know.
+  virtual PartitionEnd End(PartitionId partition) const = 0;
+  virtual bool HasImport(uint64_t xxh64) const = 0;
+
+  // Appends a range. A range that is there already changes nothing. InvalidArgument: it does not begin at the end of the
+  // partition, events out of order or out of range.
+  virtual absl::Status Append(const HistoryRange& range) = 0;
+  // Records that [end of the partition, `to`) is lost for good; the partition goes on at `to`.
+  virtual absl::Status RecordGap(PartitionId partition, Offset to) = 0;
+  // AlreadyExists: a file of this content is in.
+  virtual absl::StatusOr<std::unique_ptr<HistoryImport>> BeginImport(uint64_t xxh64, const std::string& name) = 0;
+
+  // Visits imports by ordinal and line, then partitions by number and offset, whatever the segments. Each segment's
+  // checksum is verified when this object reads it for the first time. Stops at the first error of `visit`.
+  virtual absl::Status Scan(const HistoryScan& scan,
+                            const std::function<absl::Status(const HistoryEvent&)>& visit) = 0;
+
+  // Items derived from an import, by item id.
+  virtual absl::StatusOr<std::vector<v1::Item>> ReadImportItems(int64_t ordinal) const = 0;
+
+  // Keeps a catalogue as it was read; equal catalogues are kept once. Answers its file name.
+  virtual absl::StatusOr<std::string> PutCatalogue(absl::Span<const v1::CatalogueEntry> entries) = 0;
+  virtual absl::StatusOr<std::vector<v1::CatalogueEntry>> ReadCatalogue(const std::string& file) const = 0;
+};
+
+}  // namespace tributary::batch
+
+#endif  // TRIBUTARY_BATCH_LAYER_HISTORY_HISTORY_H_

@@ -1,0 +1,427 @@
+#include <google/protobuf/util/json_util.h>
+#include <google/protobuf/util/message_differencer.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "batch_layer/history/catalogue_file.h"
+#include "batch_layer/history/files.h"
+#include "batch_layer/history/history.h"
+#include "batch_layer/history/parquet_file.h"
+#include "common/status/status_macros.h"
+#include "glog/logging.h"
+
+// The directory of a history:
+//   HISTORY.json                      the manifest, replaced atomically after the files that it names are synced
+//   LOCK                              held by the process that has it open
+//   events/p3-1024-2048.parquet       partition 3, offsets [1024, 2048)
+//   events/import-7-0.parquet         piece 0 of the import with ordinal 7
+//   catalogues/<xxh64>.catalogue.gz   items of imports, and catalogues as runs read them
+// Files that the manifest does not name are left from a process that died, and go at the next Open; catalogues stay.
+namespace tributary::batch {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kManifestName[] = "HISTORY.json";
+constexpr size_t kEventsPerFile = 1'000'000;      // Bounds the memory of one import and of one scan step.
+
+class ParquetHistory final : public History {
+ public:
+  explicit ParquetHistory(HistoryOptions options) : options_(std::move(options)) {}
+
+  absl::Status Initialize();
+
+  const v1::HistoryManifest& manifest() const override { return manifest_; }
+  PartitionEnd End(PartitionId partition) const override;
+  bool HasImport(uint64_t xxh64) const override;
+  absl::Status Append(const HistoryRange& range) override;
+  absl::Status RecordGap(PartitionId partition, Offset to) override;
+  absl::StatusOr<std::unique_ptr<HistoryImport>> BeginImport(uint64_t xxh64, const std::string& name) override;
+  absl::Status Scan(const HistoryScan& scan, const std::function<absl::Status(const HistoryEvent&)>& visit) override;
+  absl::StatusOr<std::vector<v1::Item>> ReadImportItems(int64_t ordinal) const override;
+  absl::StatusOr<std::string> PutCatalogue(absl::Span<const v1::CatalogueEntry> entries) override;
+  absl::StatusOr<std::vector<v1::CatalogueEntry>> ReadCatalogue(const std::string& file) const override;
+
+  std::string Path(const std::string& file) const { return options_.dir + "/" + file; }
+  // Writes one file of events and fills in file, size, checksum, events and offsets of `segment`.
+  absl::Status WriteSegment(const std::string& file, absl::Span<const HistoryEvent> events, v1::HistorySegment* segment);
+  // Makes `next` the manifest, on disk first.
+  absl::Status Replace(v1::HistoryManifest next);
+
+ private:
+  absl::Status ReadManifest();
+  absl::Status CheckFiles() const;
+  absl::Status RemoveLeftovers() const;
+  absl::Status Verify(const v1::HistorySegment& segment);
+
+  const HistoryOptions options_;
+  std::unique_ptr<FileLock> lock_;
+  v1::HistoryManifest manifest_;
+  absl::flat_hash_set<std::string> verified_;     // Files whose checksum this object has seen to be right.
+};
+
+class ParquetImport final : public HistoryImport {
+ public:
+  ParquetImport(ParquetHistory& history, uint64_t xxh64, const std::string& name) : history_(history) {
+    file_.set_xxh64(xxh64);
+    file_.set_name(name);
+    ordinal_ = history.manifest().imports_size();
+  }
+  ~ParquetImport() override {
+    if (!committed_) {
+      for (const v1::HistorySegment& segment : segments_) {
+        ::unlink(history_.Path(segment.file()).c_str());
+      }
+    }
+  }
+
+  int64_t ordinal() const override { return ordinal_; }
+
+  absl::Status Append(absl::Span<const HistoryEvent> events) override {
+    for (const HistoryEvent& event : events) {
+      if (event.position.partition != kImportPartition || event.position.offset < next_ ||
+          Value(event.position.offset) >> kImportLineBits != ordinal_) {
+        return absl::InvalidArgumentError(absl::StrCat("imported event is out of order: offset=", Value(event.position.offset)));
+      }
+      next_ = Next(event.position.offset);
+      pending_.push_back(event);
+      if (pending_.size() >= kEventsPerFile) {
+        TRIBUTARY_RETURN_IF_ERROR(WritePending());
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Commit(int64_t rejected, absl::Span<const v1::Item> items) override {
+    if (!pending_.empty()) {
+      TRIBUTARY_RETURN_IF_ERROR(WritePending());
+    }
+    std::string catalogue;
+    if (!items.empty()) {
+      std::vector<v1::CatalogueEntry> entries(items.size());
+      for (size_t i = 0; i < items.size(); ++i) {
+        *entries[i].mutable_item() = items[i];
+      }
+      TRIBUTARY_ASSIGN_OR_RETURN(catalogue, history_.PutCatalogue(entries));
+    }
+    v1::HistoryManifest next = history_.manifest();
+    file_.set_rejected(rejected);
+    *next.add_imports() = file_;
+    next.add_import_catalogues(catalogue);
+    for (const v1::HistorySegment& segment : segments_) {
+      *next.add_segments() = segment;
+    }
+    TRIBUTARY_RETURN_IF_ERROR(history_.Replace(std::move(next)));
+    committed_ = true;
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status WritePending() {
+    v1::HistorySegment segment;
+    segment.set_partition(Value(kImportPartition));
+    segment.set_begin_offset(Value(pending_.front().position.offset));
+    segment.set_end_offset(Value(next_));
+    TRIBUTARY_RETURN_IF_ERROR(history_.WriteSegment(
+        absl::StrFormat("events/import-%d-%d.parquet", ordinal_, segments_.size()), pending_, &segment));
+    file_.set_accepted(file_.accepted() + static_cast<int64_t>(pending_.size()));
+    segments_.push_back(std::move(segment));
+    pending_.clear();
+    return absl::OkStatus();
+  }
+
+  ParquetHistory& history_;
+  v1::ImportedFile file_;
+  int64_t ordinal_ = 0;
+  Offset next_{0};
+  std::vector<HistoryEvent> pending_;
+  std::vector<v1::HistorySegment> segments_;
+  bool committed_ = false;
+};
+
+absl::Status ParquetHistory::Initialize() {
+  std::error_code error;
+  for (const char* dir : {"", "/events", "/catalogues"}) {
+    fs::create_directories(options_.dir + dir, error);
+    if (error) {
+      return absl::UnavailableError(
+          absl::StrCat("history directory cannot be made: path=", options_.dir, dir, " cause=", error.message()));
+    }
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(lock_, FileLock::Acquire(Path("LOCK")));
+  TRIBUTARY_RETURN_IF_ERROR(ReadManifest());
+  TRIBUTARY_RETURN_IF_ERROR(CheckFiles());
+  return RemoveLeftovers();
+}
+
+absl::Status ParquetHistory::ReadManifest() {
+  const absl::StatusOr<std::string> json = ReadWholeFile(Path(kManifestName));
+  if (absl::IsNotFound(json.status())) {
+    manifest_.set_format_version(kHistoryFormatVersion);
+    manifest_.set_events_topic(options_.events_topic);
+    manifest_.set_segment_size(options_.segment_size);
+    return absl::OkStatus();
+  }
+  TRIBUTARY_RETURN_IF_ERROR(json.status());
+  // Fields of a newer format are no reason to call the file damaged: the version tells.
+  google::protobuf::util::JsonParseOptions lenient;
+  lenient.ignore_unknown_fields = true;
+  const auto parsed = google::protobuf::util::JsonStringToMessage(*json, &manifest_, lenient);
+  if (!parsed.ok()) {
+    return absl::DataLossError(absl::StrCat("history manifest is damaged: path=", Path(kManifestName), " cause=", parsed.message().ToString()));
+  }
+  if (manifest_.format_version() > kHistoryFormatVersion) {
+    return absl::FailedPreconditionError(absl::StrCat("history has a newer format: path=", options_.dir, " format_version=",
+                                                      manifest_.format_version(), " known=", kHistoryFormatVersion));
+  }
+  if (manifest_.events_topic() != options_.events_topic || manifest_.segment_size() != options_.segment_size) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "history belongs to another topic or segment size: path=", options_.dir, " topic=", manifest_.events_topic(),
+        " segment_size=", manifest_.segment_size(), " configured_topic=", options_.events_topic,
+        " configured_segment_size=", options_.segment_size));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ParquetHistory::CheckFiles() const {
+  for (const v1::HistorySegment& segment : manifest_.segments()) {
+    if (segment.file().empty()) {
+      continue;
+    }
+    std::error_code error;
+    const auto size = fs::file_size(Path(segment.file()), error);
+    if (error || static_cast<int64_t>(size) != segment.size_bytes()) {
+      return absl::DataLossError(absl::StrCat("history file is missing or has another size: path=", Path(segment.file()),
+                                              " size=", error ? -1 : static_cast<int64_t>(size), " expected=", segment.size_bytes()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ParquetHistory::RemoveLeftovers() const {
+  std::set<std::string> known;
+  for (const v1::HistorySegment& segment : manifest_.segments()) {
+    known.insert(segment.file());
+  }
+  for (const char* dir : {"events", "catalogues", "."}) {
+    for (const fs::directory_entry& entry : fs::directory_iterator(Path(dir))) {
+      const std::string name = entry.path().filename();
+      const bool of_events = std::string(dir) == "events";
+      if (absl::EndsWith(name, ".tmp") || (of_events && known.count(absl::StrCat("events/", name)) == 0)) {
+        LOG(INFO) << "history: removing a file that was never completed: " << entry.path().string();
+        std::error_code error;
+        fs::remove(entry.path(), error);
+        if (error) {
+          return absl::UnavailableError(
+              absl::StrCat("file cannot be removed: path=", entry.path().string(), " cause=", error.message()));
+        }
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ParquetHistory::Replace(v1::HistoryManifest next) {
+  std::string json;
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  options.preserve_proto_field_names = true;
+  const auto printed = google::protobuf::util::MessageToJsonString(next, &json, options);
+  CHECK(printed.ok()) << printed.message().ToString();
+  TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomically(Path(kManifestName), json));
+  manifest_ = std::move(next);
+  return absl::OkStatus();
+}
+
+absl::Status ParquetHistory::WriteSegment(const std::string& file, absl::Span<const HistoryEvent> events,
+                                          v1::HistorySegment* segment) {
+  const std::string partial = Path(file) + ".tmp";
+  absl::Status status = WriteParquetFile(partial, events);
+  if (status.ok()) {
+    const absl::StatusOr<FileSum> sum = SumFile(partial);
+    if (sum.ok()) {
+      segment->set_file(file);
+      segment->set_size_bytes(sum->size_bytes);
+      segment->set_xxh64(sum->xxh64);
+      segment->set_events(static_cast<int64_t>(events.size()));
+      status = RenameDurably(partial, Path(file));
+    } else {
+      status = sum.status();
+    }
+  }
+  if (!status.ok()) {
+    ::unlink(partial.c_str());
+  }
+  return status;
+}
+
+PartitionEnd ParquetHistory::End(PartitionId partition) const {
+  PartitionEnd end;
+  for (const v1::HistorySegment& segment : manifest_.segments()) {
+    if (segment.partition() == Value(partition)) {
+      end.offset = std::max(end.offset, Offset{segment.end_offset()});
+      end.record_time_unix_ms = std::max(end.record_time_unix_ms, segment.record_time_unix_ms());
+    }
+  }
+  for (const v1::HistoryGap& gap : manifest_.gaps()) {
+    if (gap.partition() == Value(partition)) {
+      end.offset = std::max(end.offset, Offset{gap.end_offset()});
+    }
+  }
+  return end;
+}
+
+bool ParquetHistory::HasImport(uint64_t xxh64) const {
+  return std::any_of(manifest_.imports().begin(), manifest_.imports().end(),
+                     [xxh64](const v1::ImportedFile& file) { return file.xxh64() == xxh64; });
+}
+
+absl::Status ParquetHistory::Append(const HistoryRange& range) {
+  const PartitionEnd end = End(range.partition);
+  if (range.end <= end.offset) {
+    return absl::OkStatus();
+  }
+  const auto refuse = [&](absl::string_view what) {
+    return absl::InvalidArgumentError(absl::StrCat(what, ": partition=", Value(range.partition), " begin=", Value(range.begin),
+                                                   " end=", Value(range.end), " history_end=", Value(end.offset)));
+  };
+  if (range.partition == kImportPartition || range.begin != end.offset || range.record_time_unix_ms < end.record_time_unix_ms) {
+    return refuse("range does not follow the history");
+  }
+  Offset next = range.begin;
+  for (const HistoryEvent& event : range.events) {
+    if (event.position.partition != range.partition || event.position.offset < next || event.position.offset >= range.end) {
+      return refuse("event of a range is out of order");
+    }
+    next = Next(event.position.offset);
+  }
+  v1::HistoryManifest manifest = manifest_;
+  v1::HistorySegment* segment = nullptr;
+  if (range.events.empty()) {
+    // Grow the partition's last range without events, so that idle runs do not lengthen the list.
+    for (v1::HistorySegment& last : *manifest.mutable_segments()) {
+      if (last.file().empty() && last.partition() == Value(range.partition) && last.end_offset() == Value(range.begin)) {
+        segment = &last;
+      }
+    }
+  }
+  if (segment == nullptr) {
+    segment = manifest.add_segments();
+    segment->set_partition(Value(range.partition));
+    segment->set_begin_offset(Value(range.begin));
+  }
+  segment->set_end_offset(Value(range.end));
+  segment->set_record_time_unix_ms(range.record_time_unix_ms);
+  if (!range.events.empty()) {
+    TRIBUTARY_RETURN_IF_ERROR(WriteSegment(absl::StrFormat("events/p%d-%d-%d.parquet", Value(range.partition),
+                                                           Value(range.begin), Value(range.end)),
+                                           range.events, segment));
+  }
+  return Replace(std::move(manifest));
+}
+
+absl::Status ParquetHistory::RecordGap(PartitionId partition, Offset to) {
+  const PartitionEnd end = End(partition);
+  if (to <= end.offset) {
+    return absl::OkStatus();
+  }
+  v1::HistoryManifest manifest = manifest_;
+  v1::HistoryGap* const gap = manifest.add_gaps();
+  gap->set_partition(Value(partition));
+  gap->set_begin_offset(Value(end.offset));
+  gap->set_end_offset(Value(to));
+  return Replace(std::move(manifest));
+}
+
+absl::StatusOr<std::unique_ptr<HistoryImport>> ParquetHistory::BeginImport(uint64_t xxh64, const std::string& name) {
+  if (HasImport(xxh64)) {
+    return absl::AlreadyExistsError(absl::StrFormat("file is in the history already: name=%s xxh64=%016x", name, xxh64));
+  }
+  return std::make_unique<ParquetImport>(*this, xxh64, name);
+}
+
+absl::Status ParquetHistory::Verify(const v1::HistorySegment& segment) {
+  if (verified_.contains(segment.file())) {
+    return absl::OkStatus();
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(const FileSum sum, SumFile(Path(segment.file())));
+  if (sum.xxh64 != segment.xxh64()) {
+    return absl::DataLossError(absl::StrFormat("history file is damaged: path=%s xxh64=%016x expected=%016x",
+                                               Path(segment.file()), sum.xxh64, segment.xxh64()));
+  }
+  verified_.insert(segment.file());
+  return absl::OkStatus();
+}
+
+absl::Status ParquetHistory::Scan(const HistoryScan& scan,
+                                  const std::function<absl::Status(const HistoryEvent&)>& visit) {
+  std::map<std::pair<int32_t, int64_t>, const v1::HistorySegment*> in_order;
+  for (const v1::HistorySegment& segment : manifest_.segments()) {
+    const bool young_enough = !scan.min_record_time_unix_ms || segment.partition() == Value(kImportPartition) ||
+                              segment.record_time_unix_ms() >= *scan.min_record_time_unix_ms;
+    if (!segment.file().empty() && young_enough && (!scan.partition || segment.partition() == Value(*scan.partition))) {
+      in_order[{segment.partition(), segment.begin_offset()}] = &segment;
+    }
+  }
+  for (const auto& [position, segment] : in_order) {
+    TRIBUTARY_RETURN_IF_ERROR(Verify(*segment));
+    TRIBUTARY_RETURN_IF_ERROR(ReadParquetFile(Path(segment->file()), scan.columns, [&](const HistoryEvent& event) {
+      const bool wanted = !scan.min_record_time_unix_ms || event.record_time_unix_ms >= *scan.min_record_time_unix_ms;
+      return wanted ? visit(event) : absl::OkStatus();
+    }));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<v1::Item>> ParquetHistory::ReadImportItems(int64_t ordinal) const {
+  std::vector<v1::Item> items;
+  const std::string& file = manifest_.import_catalogues(static_cast<int>(ordinal));
+  if (file.empty()) {
+    return items;
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(std::vector<v1::CatalogueEntry> entries, ReadCatalogue(file));
+  for (v1::CatalogueEntry& entry : entries) {
+    items.push_back(std::move(*entry.mutable_item()));
+  }
+  return items;
+}
+
+absl::StatusOr<std::string> ParquetHistory::PutCatalogue(absl::Span<const v1::CatalogueEntry> entries) {
+  const std::string bytes = EncodeCatalogue(entries);
+  const std::string file = absl::StrFormat("catalogues/%016x.catalogue.gz", XXH64(bytes.data(), bytes.size(), 0));
+  if (!fs::exists(Path(file))) {
+    TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomically(Path(file), bytes));
+  }
+  return file;
+}
+
+absl::StatusOr<std::vector<v1::CatalogueEntry>> ParquetHistory::ReadCatalogue(const std::string& file) const {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string bytes, ReadWholeFile(Path(file)));
+  absl::StatusOr<std::vector<v1::CatalogueEntry>> entries = DecodeCatalogue(bytes);
+  if (!entries.ok()) {
+    return absl::DataLossError(absl::StrCat(entries.status().message(), ": path=", Path(file)));
+  }
+  return entries;
+}
+
+}  // namespace
+
+HistoryColumns HistoryColumns::All() { return {true, true, true, true, true, true, true, true, true, true, true}; }
+
+absl::StatusOr<std::unique_ptr<History>> History::Open(const HistoryOptions& options) {
+  auto history = std::make_unique<ParquetHistory>(options);
+  TRIBUTARY_RETURN_IF_ERROR(history->Initialize());
+  return history;
+}
+
+}  // namespace tributary::batch

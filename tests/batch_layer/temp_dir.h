@@ -1,0 +1,52 @@
+#ifndef TRIBUTARY_TESTS_BATCH_LAYER_TEMP_DIR_H_
+#define TRIBUTARY_TESTS_BATCH_LAYER_TEMP_DIR_H_
+
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "glog/logging.h"
+
+namespace tributary::batch {
+
+// A directory of one test; goes with the object.
+class TempDir {
+ public:
+  TempDir() {
+    std::string path = (std::filesystem::temp_directory_path() / "tributary-batch-XXXXXX").string();
+    CHECK(::mkdtemp(path.data()) != nullptr) << path;
+    path_ = path;
+  }
+  ~TempDir() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
+
+  const std::string& path() const { return path_; }
+  std::string Join(const std::string& name) const { return path_ + "/" + name; }
+  std::string Write(const std::string& name, const std::string& content) const {
+    std::ofstream file(Join(name), std::ios::binary | std::ios::trunc);
+    file << content;
+    CHECK(file.good());
+    return Join(name);
+  }
+
+ private:
+  std::string path_;
+};
+
+inline std::string ReadText(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+}  // namespace tributary::batch
+
+#endif  // TRIBUTARY_TESTS_BATCH_LAYER_TEMP_DIR_H_
