@@ -1,0 +1,39 @@
+#ifndef TRIBUTARY_BATCH_LAYER_MODELS_FACTORS_H_
+#define TRIBUTARY_BATCH_LAYER_MODELS_FACTORS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+
+namespace tributary::batch {
+
+// A dense matrix, one row a user or an item, row after row.
+class Factors {
+ public:
+  Factors() = default;
+  Factors(uint32_t rows, int dimensions)
+      : rows_(rows), dimensions_(dimensions), values_(size_t{rows} * static_cast<size_t>(dimensions)) {}
+
+  uint32_t rows() const { return rows_; }
+  int dimensions() const { return dimensions_; }
+  float* data() { return values_.data(); }
+  const float* data() const { return values_.data(); }
+  absl::Span<float> row(uint32_t i) { return absl::MakeSpan(data() + Begin(i), static_cast<size_t>(dimensions_)); }
+  absl::Span<const float> row(uint32_t i) const {
+    return absl::MakeConstSpan(data() + Begin(i), static_cast<size_t>(dimensions_));
+  }
+  friend bool operator==(const Factors&, const Factors&) = default;
+
+ private:
+  size_t Begin(uint32_t i) const { return size_t{i} * static_cast<size_t>(dimensions_); }
+
+  uint32_t rows_ = 0;
+  int dimensions_ = 0;
+  std::vector<float> values_;
+};
+
+}  // namespace tributary::batch
+
+#endif  // TRIBUTARY_BATCH_LAYER_MODELS_FACTORS_H_

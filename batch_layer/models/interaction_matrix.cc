@@ -1,0 +1,61 @@
+#include "batch_layer/models/interaction_matrix.h"
+
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace tributary::batch {
+
+absl::StatusOr<InteractionMatrix> InteractionMatrix::Create(uint32_t rows, uint32_t items,
+                                                            std::vector<Interaction> interactions) {
+  for (const Interaction& x : interactions) {
+    if (x.row >= rows || x.item >= items || !std::isfinite(x.weight) || x.weight <= 0) {
+      return absl::InvalidArgumentError(absl::StrCat("interaction out of range: row=", x.row, " rows=", rows, " item=", x.item,
+                                                     " items=", items, " weight=", x.weight));
+    }
+  }
+  std::stable_sort(interactions.begin(), interactions.end(), [](const Interaction& a, const Interaction& b) {
+    return std::tie(a.row, a.item) < std::tie(b.row, b.item);
+  });
+  InteractionMatrix matrix;
+  SparseRows& by_row = matrix.by_row_;
+  SparseRows& by_item = matrix.by_item_;
+  by_row.column_count_ = items;
+  by_row.offsets_.assign(size_t{rows} + 1, 0);
+  by_item.column_count_ = rows;
+  by_item.offsets_.assign(size_t{items} + 1, 0);
+  for (size_t i = 0; i < interactions.size(); ++i) {
+    const Interaction& x = interactions[i];
+    if (i > 0 && interactions[i - 1].row == x.row && interactions[i - 1].item == x.item) {
+      by_row.weights_.back() += x.weight;
+      continue;
+    }
+    by_row.columns_.push_back(x.item);
+    by_row.weights_.push_back(x.weight);
+    ++by_row.offsets_[x.row + 1];
+    ++by_item.offsets_[x.item + 1];
+  }
+  for (uint32_t i = 0; i < rows; ++i) {
+    by_row.offsets_[i + 1] += by_row.offsets_[i];
+  }
+  for (uint32_t i = 0; i < items; ++i) {
+    by_item.offsets_[i + 1] += by_item.offsets_[i];
+  }
+  by_item.columns_.resize(by_row.columns_.size());
+  by_item.weights_.resize(by_row.columns_.size());
+  std::vector<size_t> next(by_item.offsets_.begin(), by_item.offsets_.end() - 1);
+  for (uint32_t r = 0; r < rows; ++r) {   // Rows ascend, so they do within each item.
+    const SparseRows::Row row = by_row.row(r);
+    for (size_t i = 0; i < row.size(); ++i) {
+      const size_t at = next[row.columns[i]]++;
+      by_item.columns_[at] = r;
+      by_item.weights_[at] = row.weights[i];
+    }
+  }
+  return matrix;
+}
+
+}  // namespace tributary::batch

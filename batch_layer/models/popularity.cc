@@ -1,0 +1,70 @@
+#include "batch_layer/models/popularity.h"
+
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "batch_layer/models/top_n.h"
+
+namespace tributary::batch {
+namespace {
+
+constexpr double kUnit = 0x1p-24;
+
+}  // namespace
+
+Popularity::Popularity(uint32_t items, const PopularityOptions& options) : options_(options), sums_(items) {
+  CHECK_GT(options.half_life, absl::ZeroDuration());
+}
+
+void Popularity::Add(v1::EventType kind, ItemNumber item, absl::Time event_time) {
+  const double weight = options_.weights[static_cast<size_t>(kind)];
+  if (weight == 0) {
+    return;
+  }
+  const absl::Duration age = std::max(options_.reference - event_time, absl::ZeroDuration());
+  const double decay = std::exp2(-absl::FDivDuration(age, options_.half_life));
+  sums_[Value(item)] += std::llround(weight * decay / kUnit);
+}
+
+void Popularity::Merge(const Popularity& slice) {
+  CHECK_EQ(slice.sums_.size(), sums_.size());
+  for (size_t i = 0; i < sums_.size(); ++i) {
+    sums_[i] += slice.sums_[i];
+  }
+}
+
+double Popularity::Score(ItemNumber item) const { return static_cast<double>(sums_[Value(item)]) * kUnit; }
+
+std::vector<ScoredItem> Popularity::Top(size_t n) const {
+  TopItems best(n);
+  for (uint32_t i = 0; i < sums_.size(); ++i) {
+    if (sums_[i] > 0) {
+      best.Offer(i, static_cast<float>(Score(ItemNumber{i})));
+    }
+  }
+  return best.Take();
+}
+
+std::map<std::string, std::vector<ScoredItem>> Popularity::TopByCategory(
+    size_t n, absl::FunctionRef<std::vector<std::string>(ItemNumber)> categories_of) const {
+  std::map<std::string, TopItems> best;
+  for (uint32_t i = 0; i < sums_.size(); ++i) {
+    if (sums_[i] <= 0) {
+      continue;
+    }
+    const std::vector<std::string> categories = categories_of(ItemNumber{i});
+    for (const std::string& category : std::set<std::string>(categories.begin(), categories.end())) {
+      best.try_emplace(category, n).first->second.Offer(i, static_cast<float>(Score(ItemNumber{i})));
+    }
+  }
+  std::map<std::string, std::vector<ScoredItem>> lists;
+  for (auto& [category, items] : best) {
+    lists.emplace(category, items.Take());
+  }
+  return lists;
+}
+
+}  // namespace tributary::batch
