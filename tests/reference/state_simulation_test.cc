@@ -22,6 +22,7 @@
 #include "tests/reference/random_log.h"
 #include "tests/reference/reference.h"
 #include "tests/reference/seed.h"
+#include "tests/reference/through_event_log.h"
 
 // Runs random logs through the state that both layers share, cut at random watermarks, and compares every answer with the
 // plain reference, exactly.
@@ -172,9 +173,9 @@ bool IsBelow(const Place& place, const Watermarks& watermarks) {
 
 class StateSimulation {
  public:
-  explicit StateSimulation(uint64_t seed)
+  StateSimulation(uint64_t seed, std::vector<RawRecord> records)
       : random_(seed),
-        records_(reference::MakeRandomLog({.seed = seed, .partitions = kPartitions})),
+        records_(std::move(records)),
         reference_(records_),
         history_(ReadHistory(records_)) {}
 
@@ -329,14 +330,45 @@ class StateSimulation {
   Items items_;
 };
 
-TEST(StateSimulationTest, EverySplitAnswersAsTheReferenceThatSeesAllEventsAtOnce) {
-  google::protobuf::SetLogHandler(nullptr);   // The reference lets protobuf find the text that is not UTF-8.
-  const uint64_t seed = reference::TestSeed();
-  for (uint64_t run = 0; run < 60; ++run) {
-    SCOPED_TRACE(seed + run);
-    StateSimulation(seed + run).Run();
-    if (HasFatalFailure() || HasNonfatalFailure()) FAIL() << "run alone with TRIBUTARY_SEED=" << seed + run;
+std::vector<std::string> ValuesOf(const std::vector<RawRecord>& records, int32_t partition) {
+  std::vector<std::string> values;
+  for (const RawRecord& record : records) {
+    if (record.partition == partition) values.push_back(record.value);
   }
+  return values;
+}
+
+std::vector<RawRecord> RandomLog(uint64_t seed) {
+  return reference::MakeRandomLog({.seed = seed, .partitions = kPartitions});
+}
+
+class StateSimulationTest : public testing::Test {
+ protected:
+  StateSimulationTest() {
+    google::protobuf::SetLogHandler(nullptr);   // The reference lets protobuf find the text that is not UTF-8.
+  }
+
+  void Run(int runs, std::vector<RawRecord> (*make_log)(uint64_t seed)) {
+    const uint64_t first = reference::TestSeed();
+    for (uint64_t seed = first; seed < first + static_cast<uint64_t>(runs); ++seed) {
+      SCOPED_TRACE(seed);
+      StateSimulation(seed, make_log(seed)).Run();
+      if (HasFailure()) FAIL() << "run it first with TRIBUTARY_SEED=" << seed;
+    }
+  }
+};
+
+TEST_F(StateSimulationTest, EverySplitAnswersAsTheReferenceThatSeesAllEventsAtOnce) { Run(60, &RandomLog); }
+
+TEST_F(StateSimulationTest, AbortedAndOpenTransactionsOfTheLogChangeNoAnswer) {
+  Run(20, [](uint64_t seed) {
+    const std::vector<RawRecord> sent = RandomLog(seed);
+    std::vector<RawRecord> read = reference::ThroughEventLog(sent, kPartitions, seed);
+    for (int32_t p = -1; p < kPartitions; ++p) {
+      EXPECT_EQ(ValuesOf(read, p), ValuesOf(sent, p)) << "committed values of partition " << p;
+    }
+    return read;
+  });
 }
 
 }  // namespace
