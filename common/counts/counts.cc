@@ -66,7 +66,9 @@ Offset SegmentStart(Offset offset, int64_t segment_size) { return Offset{Value(o
 
 void SegmentCounts::Add(const Event& event) {
   const int64_t quarter_hour = QuarterHour(event.event_time_unix_ms);
-  ForEachCount(event, [&](const CountKey& key, const CountAmounts& amounts) { deltas_[{key, quarter_hour}] += amounts; });
+  ForEachCount(event, [&](const CountKey& key, const CountAmounts& amounts) {
+    deltas_[{key, quarter_hour}] += amounts;
+  });
 }
 
 CountAmounts SegmentCounts::Total(const CountKey& key) const {
@@ -118,8 +120,8 @@ void SegmentCounts::ToProto(v1::LiveCounts* message) const {
   }
 }
 
-CountAmounts LiveContribution(const LiveSegment& segment, int64_t segment_size, Offset watermark, const SegmentCounts& cut,
-                              const CountKey& key) {
+CountAmounts LiveContribution(const LiveSegment& segment, int64_t segment_size, Offset watermark,
+                              const SegmentCounts& cut, const CountKey& key) {
   if (segment.counts == nullptr || Value(segment.start) + segment_size <= Value(watermark)) return {};
   if (watermark <= segment.start) return segment.counts->Total(key);
   if (segment.applied < watermark) return {};

@@ -28,7 +28,7 @@ constexpr size_t kMaxReasonBytes = 256;
 // failure and a line in the log.
 struct WireCheck {
   bool readable = false;
-  const FieldDescriptor* not_utf8 = nullptr;   // The first field with such text; null: none.
+  const FieldDescriptor* not_utf8 = nullptr;  // The first field with such text; null: none.
 };
 
 WireCheck CheckWire(absl::string_view wire, const Descriptor& descriptor) {
@@ -111,8 +111,7 @@ std::variant<Event, Rejection> ParseJson(absl::string_view json, int64_t record_
 
 std::variant<Event, Rejection> ParseEvent(absl::string_view value, int64_t record_time_unix_ms) {
   if (value.size() > kMaxEventBytes) {
-    return Rejection{v1::OVERSIZED, "",
-                     absl::StrCat("record too long: bytes=", value.size(), " max=", kMaxEventBytes)};
+    return Rejection{v1::OVERSIZED, "", absl::StrCat("record too long: bytes=", value.size(), " max=", kMaxEventBytes)};
   }
   if (value.empty()) return Rejection{v1::MALFORMED, "", "empty record"};
   return value.front() == '{' ? ParseJson(value, record_time_unix_ms) : ParseBinary(value, record_time_unix_ms);

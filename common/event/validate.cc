@@ -13,8 +13,8 @@ namespace {
 using MaybeRejection = std::optional<Rejection>;
 
 constexpr double kMaxRating = 10;
-constexpr int64_t kMaxTimestampSeconds = 253402300799;   // End of the year 9999, as Timestamp says.
-constexpr int64_t kMinTimestampSeconds = -62135596800;   // Begin of the year 1.
+constexpr int64_t kMaxTimestampSeconds = 253402300799;  // End of the year 9999, as Timestamp says.
+constexpr int64_t kMinTimestampSeconds = -62135596800;  // Begin of the year 1.
 constexpr int32_t kMaxTimestampNanos = 999999999;
 
 Rejection Reject(RejectCause cause, absl::string_view field, std::string reason) {
@@ -68,8 +68,9 @@ MaybeRejection CheckTexts(const v1::Event& message) {
     }
   }
   if (message.attributes().size() > kMaxAttributes) {
-    return Reject(v1::OVERSIZED, "attributes",
-                  absl::StrCat("too many attributes: attributes=", message.attributes().size(), " max=", kMaxAttributes));
+    return Reject(
+        v1::OVERSIZED, "attributes",
+        absl::StrCat("too many attributes: attributes=", message.attributes().size(), " max=", kMaxAttributes));
   }
   // A map has no order of its own: the smallest bad key decides, so that the answer is always the same.
   const std::string* bad_key = nullptr;
@@ -133,7 +134,8 @@ MaybeRejection CheckTime(const google::protobuf::Timestamp& time, int64_t record
   const int64_t seconds = std::clamp(time.seconds(), kMinTimestampSeconds, kMaxTimestampSeconds);
   *unix_ms = seconds * 1000 + time.nanos() / 1000000;
   if (*unix_ms < kMinEventTimeUnixMs) {
-    return Reject(v1::TIME_IN_PAST, "event_time", absl::StrCat("event time before 1980: event_time_unix_ms=", *unix_ms));
+    return Reject(v1::TIME_IN_PAST, "event_time",
+                  absl::StrCat("event time before 1980: event_time_unix_ms=", *unix_ms));
   }
   // Not record time + 24 h, which could overflow for a record time that is itself absurd.
   if (*unix_ms - kMaxFutureMs > record_time_unix_ms) {
@@ -146,8 +148,9 @@ MaybeRejection CheckTime(const google::protobuf::Timestamp& time, int64_t record
 
 // Converts a checked amount to millionths, to the nearest. 9e12 units fit into int64.
 MaybeRejection CheckAmount(absl::string_view field, double amount, double max, int64_t* micros) {
-  if (!(amount >= 0 && amount <= max)) {   // Also NaN.
-    return Reject(v1::BAD_VALUE, field, absl::StrCat("amount out of range: field=", field, " value=", amount, " max=", max));
+  if (!(amount >= 0 && amount <= max)) {  // Also NaN.
+    return Reject(v1::BAD_VALUE, field,
+                  absl::StrCat("amount out of range: field=", field, " value=", amount, " max=", max));
   }
   *micros = std::llround(amount * 1e6);
   return std::nullopt;

@@ -89,11 +89,11 @@ void LiveUser::FindForgets() {
 
 void LiveUser::Bound(size_t max_facts) {
   if (facts_.size() <= max_facts) return;
-  // Classes that cost little make room for a sixteenth at once, so that a user who stays at the limit does not cost a pass
-  // over all facts for every event.
+  // Classes that cost little make room for a sixteenth at once, so that a user who stays at the limit does not cost a
+  // pass over all facts for every event.
   const size_t roomy = max_facts - max_facts / 16;
-  for (const KeepClass smallest : {KeepClass::kPassing, KeepClass::kLooking, KeepClass::kOther, KeepClass::kDeciding,
-                                   KeepClass::kForget}) {
+  for (const KeepClass smallest :
+       {KeepClass::kPassing, KeepClass::kLooking, KeepClass::kOther, KeepClass::kDeciding, KeepClass::kForget}) {
     const size_t target = smallest < KeepClass::kDeciding ? roomy : max_facts;
     if (facts_.size() <= target) break;
     size_t surplus = facts_.size() - target;
@@ -118,11 +118,12 @@ bool LiveUser::PruneRecent(int64_t record_time_unix_ms) {
 
 bool LiveUser::Trim(Offset floor, int64_t record_time_unix_ms) {
   bool changed = recent_ids_.DropExpired(record_time_unix_ms);
-  const auto keep = std::partition_point(facts_.begin(), facts_.end(),
-                                         [floor](const Fact& fact) { return fact.offset < floor; });
+  const auto keep =
+      std::partition_point(facts_.begin(), facts_.end(), [floor](const Fact& fact) { return fact.offset < floor; });
   if (keep != facts_.begin()) {
     // What would be pruned at once is not moved.
-    const auto begin = keep - facts_.begin() > static_cast<ptrdiff_t>(kRecentFacts) ? keep - kRecentFacts : facts_.begin();
+    const auto begin =
+        keep - facts_.begin() > static_cast<ptrdiff_t>(kRecentFacts) ? keep - kRecentFacts : facts_.begin();
     recent_.insert(recent_.end(), std::make_move_iterator(begin), std::make_move_iterator(keep));
     facts_.erase(facts_.begin(), keep);
     if (facts_.capacity() > 2 * facts_.size()) facts_.shrink_to_fit();
@@ -140,8 +141,8 @@ absl::StatusOr<LiveUser> LiveUser::FromProto(const v1::SpeedView& view) {
   TRIBUTARY_RETURN_IF_ERROR(ReadFacts(view.recent(), "recent", &user.recent_));
   TRIBUTARY_RETURN_IF_ERROR(ReadFacts(view.facts(), "facts", &user.facts_));
   if (!user.recent_.empty() && !user.facts_.empty() && user.recent_.back().offset >= user.facts_.front().offset) {
-    return absl::InvalidArgumentError(absl::StrCat("speed view has recent facts among the facts above the floor: offset=",
-                                                   Value(user.recent_.back().offset)));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "speed view has recent facts among the facts above the floor: offset=", Value(user.recent_.back().offset)));
   }
   if (view.recent_id_hashes_size() != view.recent_id_record_times_unix_ms_size()) {
     return absl::InvalidArgumentError(

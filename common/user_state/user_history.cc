@@ -106,12 +106,13 @@ void UserHistory::Clear() {
 }
 
 absl::Span<const Decision> UserHistory::Find(ItemNumber item) const {
-  const auto begin = std::lower_bound(decisions_.begin(), decisions_.end(), item,
-                                      [](const Decision& decision, ItemNumber wanted) { return decision.item < wanted; });
+  const auto begin =
+      std::lower_bound(decisions_.begin(), decisions_.end(), item,
+                       [](const Decision& decision, ItemNumber wanted) { return decision.item < wanted; });
   auto end = begin;
   while (end != decisions_.end() && end->item == item) ++end;
-  return absl::MakeConstSpan(decisions_).subspan(static_cast<size_t>(begin - decisions_.begin()),
-                                                 static_cast<size_t>(end - begin));
+  return absl::MakeConstSpan(decisions_)
+      .subspan(static_cast<size_t>(begin - decisions_.begin()), static_cast<size_t>(end - begin));
 }
 
 absl::Status UserHistory::Assign(const v1::Profile& profile) {
@@ -126,14 +127,15 @@ absl::Status UserHistory::Assign(const v1::Profile& profile) {
   }
   decisions_.reserve(static_cast<size_t>(size));
   for (int i = 0; i < size; ++i) {
-    const Decision decision{ItemNumber{profile.items(i)},
-                            profile.kinds(i),
-                            {profile.event_times_unix_ms(i), {PartitionId{profile.partitions(i)}, Offset{profile.offsets(i)}}},
-                            profile.values_micros(i)};
+    const Decision decision{
+        ItemNumber{profile.items(i)},
+        profile.kinds(i),
+        {profile.event_times_unix_ms(i), {PartitionId{profile.partitions(i)}, Offset{profile.offsets(i)}}},
+        profile.values_micros(i)};
     if (!IsLongTerm(decision.kind) || decision.kind == EventType::FORGET) {
       Clear();
-      return absl::InvalidArgumentError(absl::StrCat("profile has a kind that it does not keep: index=", i, " kind=",
-                                                     static_cast<int>(profile.kinds(i))));
+      return absl::InvalidArgumentError(absl::StrCat("profile has a kind that it does not keep: index=", i,
+                                                     " kind=", static_cast<int>(profile.kinds(i))));
     }
     if (!decisions_.empty() && SlotOf(decisions_.back()) >= SlotOf(decision)) {
       Clear();

@@ -8,8 +8,8 @@
 #include "common/event/event.h"
 #include "tests/fuzz/fuzz_target.h"
 
-// ParseEvent over any bytes: what is accepted keeps the limits and survives the way through its message; what is refused
-// says why, in text that a dead letter can carry, and nothing writes to the log of the process.
+// ParseEvent over any bytes: what is accepted keeps the limits and survives the way through its message; what is
+// refused says why, in text that a dead letter can carry, and nothing writes to the log of the process.
 namespace tributary::fuzz {
 namespace {
 

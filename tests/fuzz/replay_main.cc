@@ -13,10 +13,10 @@
 
 // Runs a fuzz target without libFuzzer.
 //
-//   NAME --runs N              every seed as it is, then N seeds changed at random (the same for the same TRIBUTARY_SEED)
-//   NAME --runs N --keep FILE  the same, slower: the input that is running, which the process may die of, lies in FILE
-//   NAME --write-seeds DIR     writes the seeds as files, a corpus for libFuzzer
-//   NAME FILE...               runs the files, such as a crash that libFuzzer found
+//   NAME --runs N              every seed as it is, then N seeds changed at random (the same for the same
+//   TRIBUTARY_SEED) NAME --runs N --keep FILE  the same, slower: the input that is running, which the process may die
+//   of, lies in FILE NAME --write-seeds DIR     writes the seeds as files, a corpus for libFuzzer NAME FILE... runs the
+//   files, such as a crash that libFuzzer found
 namespace tributary::fuzz {
 namespace {
 
@@ -42,10 +42,18 @@ class Mutator {
     const size_t at = Pick(input->size() + 1);
     const size_t length = std::min(input->size() - at, 1 + Pick(8));
     switch (Pick(6)) {
-      case 0: input->erase(at, length); break;
-      case 1: input->insert(at, 1, AnyByte()); break;
-      case 2: input->insert(at, input->substr(at, length)); break;
-      case 3: input->resize(at); break;
+      case 0:
+        input->erase(at, length);
+        break;
+      case 1:
+        input->insert(at, 1, AnyByte());
+        break;
+      case 2:
+        input->insert(at, input->substr(at, length));
+        break;
+      case 3:
+        input->resize(at);
+        break;
       case 4: {
         const std::string& other = AnySeed();
         input->replace(at, length, other.substr(Pick(other.size() + 1), 1 + Pick(32)));

@@ -23,7 +23,7 @@ class LogMaker {
   std::vector<RawRecord> Make() {
     std::vector<RawRecord> records;
     for (int line = 0; line < options_.imported; ++line) {
-      const int64_t ordinal = 2 * line / options_.imported;   // Two files.
+      const int64_t ordinal = 2 * line / options_.imported;  // Two files.
       records.push_back({-1, (ordinal << 40) + line, now_, Value(RandomEvent(Pick(kUsers)))});
     }
     std::vector<int64_t> next_offsets(static_cast<size_t>(options_.partitions));
@@ -47,8 +47,9 @@ class LogMaker {
     v1::Event event;
     event.set_user_id("user-" + std::to_string(user));
     event.set_type(OneIn(40) ? v1::FORGET : static_cast<v1::EventType>(1 + Pick(v1::ACCOUNT_CREATED)));
-    // A small grid of times, so that decisions of one item often meet at the same time.
-    SetTime((RandomTime() / kMinute) * kMinute, &event);
+    // On a coarse grid decisions of one item often have the same time, so that the position decides.
+    const int64_t grid = OneIn(2) ? 12 * kHour : kMinute;
+    SetTime(RandomTime() / grid * grid, &event);
     if (!OneIn(8)) event.set_item_id("item-" + std::to_string(Pick(kItems)));
     if (OneIn(3)) event.set_page("/page/" + std::to_string(Pick(3)));
     if (OneIn(3)) event.set_category("category " + std::to_string(Pick(3)));
@@ -69,10 +70,14 @@ class LogMaker {
 
   int64_t RandomTime() {
     switch (Pick(12)) {
-      case 0: return now_ - Pick(240 * kHour);
-      case 1: return now_ + Pick(23 * kHour);
-      case 2: return now_ + Pick(26 * kHour);
-      default: return now_ - Pick(10 * kMinute);
+      case 0:
+        return now_ - Pick(240 * kHour);
+      case 1:
+        return now_ + Pick(23 * kHour);
+      case 2:
+        return now_ + Pick(26 * kHour);
+      default:
+        return now_ - Pick(10 * kMinute);
     }
   }
 
@@ -90,18 +95,37 @@ class LogMaker {
   std::string BadValue(int64_t user) {
     v1::Event event = RandomEvent(user);
     switch (Pick(12)) {
-      case 0: return "";
-      case 1: return "no event at all";
-      case 2: return event.SerializeAsString().substr(0, static_cast<size_t>(1 + Pick(10)));
-      case 3: return R"({"userId":"user-1","colour":"red"})";
-      case 4: return event.SerializeAsString() + std::string("\x0a\x01\xff", 3);   // A user id that is not UTF-8.
-      case 5: event.clear_user_id(); break;
-      case 6: event.set_type(static_cast<v1::EventType>(Pick(2) * 77)); break;
-      case 7: event.clear_event_time(); break;
-      case 8: event.set_value(OneIn(2) ? -1 : std::numeric_limits<double>::quiet_NaN()); break;
-      case 9: event.set_item_id("item\n"); break;
-      case 10: SetTime(Pick(300000000000), &event); break;
-      default: event.set_query(std::string(1025, 'q')); break;
+      case 0:
+        return "";
+      case 1:
+        return "no event at all";
+      case 2:
+        return event.SerializeAsString().substr(0, static_cast<size_t>(1 + Pick(10)));
+      case 3:
+        return R"({"userId":"user-1","colour":"red"})";
+      case 4:
+        return event.SerializeAsString() + std::string("\x0a\x01\xff", 3);  // A user id that is not UTF-8.
+      case 5:
+        event.clear_user_id();
+        break;
+      case 6:
+        event.set_type(static_cast<v1::EventType>(Pick(2) * 77));
+        break;
+      case 7:
+        event.clear_event_time();
+        break;
+      case 8:
+        event.set_value(OneIn(2) ? -1 : std::numeric_limits<double>::quiet_NaN());
+        break;
+      case 9:
+        event.set_item_id("item\n");
+        break;
+      case 10:
+        SetTime(Pick(300000000000), &event);
+        break;
+      default:
+        event.set_query(std::string(1025, 'q'));
+        break;
     }
     return event.SerializeAsString();
   }

@@ -15,9 +15,10 @@ struct RandomLogOptions {
   int imported = 40;
 };
 
-// A random log with all that goes wrong in real ones: records that are no events, repeats inside and outside the window,
-// late, early and unordered events, broker times that step back and leap, users on several partitions, forgets, JSON
-// among binary, offsets that transaction markers took. Imports come first, then the partitions mixed as time passes.
+// A random log with all that goes wrong in real ones: records that are no events, repeats inside and outside the
+// window, late, early and unordered events, broker times that step back and leap, users on several partitions, forgets,
+// JSON among binary, offsets that transaction markers took. Imports come first, then the partitions mixed as time
+// passes.
 std::vector<RawRecord> MakeRandomLog(const RandomLogOptions& options);
 
 }  // namespace tributary::reference

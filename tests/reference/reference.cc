@@ -43,13 +43,27 @@ bool IsId(const std::string& id) {
 bool HasWhatItsTypeNeeds(const v1::Event& event) {
   const bool item = !event.item_id().empty();
   switch (event.type()) {
-    case v1::IMPRESSION: case v1::ADD_TO_CART: case v1::LIKE: case v1::DISLIKE: return item;
-    case v1::RATING: return item && event.has_value() && event.value() <= 10;
-    case v1::VIEW: case v1::CLICK: return item || !event.page().empty();
-    case v1::PURCHASE: case v1::RETURN: return item || !event.category().empty();
-    case v1::SEARCH: return !event.query().empty();
-    case v1::ADJUSTMENT: case v1::ACCOUNT_CREATED: case v1::FORGET: return true;
-    default: return false;
+    case v1::IMPRESSION:
+    case v1::ADD_TO_CART:
+    case v1::LIKE:
+    case v1::DISLIKE:
+      return item;
+    case v1::RATING:
+      return item && event.has_value() && event.value() <= 10;
+    case v1::VIEW:
+    case v1::CLICK:
+      return item || !event.page().empty();
+    case v1::PURCHASE:
+    case v1::RETURN:
+      return item || !event.category().empty();
+    case v1::SEARCH:
+      return !event.query().empty();
+    case v1::ADJUSTMENT:
+    case v1::ACCOUNT_CREATED:
+    case v1::FORGET:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -64,7 +78,8 @@ bool IsValid(const v1::Event& event, int64_t record_time_unix_ms) {
     if (key.size() > 64 || value.size() > 1024) return false;
   }
   if (!amount(event.value()) || !amount(event.quantity()) || !HasWhatItsTypeNeeds(event)) return false;
-  if (!event.has_event_time() || event.event_time().nanos() < 0 || event.event_time().nanos() >= 1000000000) return false;
+  if (!event.has_event_time() || event.event_time().nanos() < 0 || event.event_time().nanos() >= 1000000000)
+    return false;
   if (std::abs(static_cast<double>(event.event_time().seconds())) > 1e12) return false;
   return EventTime(event) >= kYear1980Ms && EventTime(event) <= record_time_unix_ms + kDayMs;
 }
@@ -134,8 +149,8 @@ std::vector<Fact> Reference::Facts(const std::string& user) const {
   for (const auto& [event, place, record_time] : accepted_) {
     if (event.user_id() != user || !GivesFact(event)) continue;
     if (forgotten_until && EventTime(event) <= *forgotten_until) continue;
-    facts.push_back({event.type(), NamesItem(event) ? event.item_id() : "", {EventTime(event), place},
-                     Micros(event.value())});
+    facts.push_back(
+        {event.type(), NamesItem(event) ? event.item_id() : "", {EventTime(event), place}, Micros(event.value())});
   }
   std::sort(facts.begin(), facts.end(), [](const Fact& a, const Fact& b) { return a.when.place < b.when.place; });
   return facts;

@@ -13,17 +13,17 @@
 #include "tributary/v1/event.pb.h"
 #include "tributary/v1/speed.pb.h"
 
-// The slow, plain reference: it sees all records at once, keeps all of them and answers every question by looking through
-// all of them again. It shares nothing with common/ but the schemas, and knows no snapshot, no watermark and no state:
-// whatever the layers do must come to the same answers. Written from the design, to be read and believed.
+// The slow, plain reference: it sees all records at once, keeps all of them and answers every question by looking
+// through all of them again. It shares nothing with common/ but the schemas, and knows no snapshot, no watermark and no
+// state: whatever the layers do must come to the same answers. Written from the design, to be read and believed.
 namespace tributary::reference {
 
 // A record as it lies in the log, or a line of an import.
 struct RawRecord {
-  int32_t partition = 0;             // -1: imported.
+  int32_t partition = 0;  // -1: imported.
   int64_t offset = 0;
-  int64_t append_time_unix_ms = 0;   // Of an import: when it was imported.
-  std::string value;                 // Binary v1::Event, or proto3 JSON.
+  int64_t append_time_unix_ms = 0;  // Of an import: when it was imported.
+  std::string value;                // Binary v1::Event, or proto3 JSON.
 };
 
 // Where a record lies.

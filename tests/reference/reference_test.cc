@@ -16,8 +16,8 @@ constexpr int64_t kNow = 1700000000000;
 constexpr int64_t kDay = 24LL * 3600 * 1000;
 constexpr int64_t kAlways = 4 * kNow;
 
-RawRecord Record(int64_t offset, v1::EventType type, int64_t time, const std::string& id = "", int64_t append_time = kNow,
-                 int32_t partition = 0) {
+RawRecord Record(int64_t offset, v1::EventType type, int64_t time, const std::string& id = "",
+                 int64_t append_time = kNow, int32_t partition = 0) {
   v1::Event event;
   event.set_user_id("ann");
   event.set_type(type);
@@ -38,8 +38,9 @@ TEST(ReferenceTest, TheLatestOpinionHolds) {
   EXPECT_THAT(Reference({Record(0, v1::LIKE, kNow), Record(1, v1::DISLIKE, kNow)}).Disliked("ann", kAlways),
               ElementsAre("tea"));
   EXPECT_THAT(Reference({Record(0, v1::DISLIKE, kNow), Record(1, v1::LIKE, kNow)}).Disliked("ann", kAlways), IsEmpty());
-  EXPECT_THAT(Reference({Record(7, v1::DISLIKE, kNow, "", kNow, -1), Record(0, v1::LIKE, kNow)}).Disliked("ann", kAlways),
-              IsEmpty())
+  EXPECT_THAT(
+      Reference({Record(7, v1::DISLIKE, kNow, "", kNow, -1), Record(0, v1::LIKE, kNow)}).Disliked("ann", kAlways),
+      IsEmpty())
       << "imports sort first";
 }
 

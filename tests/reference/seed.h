@@ -8,8 +8,8 @@
 
 namespace tributary::reference {
 
-// The seed of a random test: TRIBUTARY_SEED where it is set, else `fallback`. It is printed, so that a failure can be run
-// again with `TRIBUTARY_SEED=... ctest -R NAME`.
+// The seed of a random test: TRIBUTARY_SEED where it is set, else `fallback`. It is printed, so that a failure can be
+// run again with `TRIBUTARY_SEED=... ctest -R NAME`.
 inline uint64_t TestSeed(uint64_t fallback = 1) {
   const char* given = std::getenv("TRIBUTARY_SEED");
   const uint64_t seed = given == nullptr ? fallback : std::stoull(given);

@@ -24,8 +24,8 @@
 #include "tests/reference/seed.h"
 #include "tests/reference/through_event_log.h"
 
-// Runs random logs through the state that both layers share, cut at random watermarks, and compares every answer with the
-// plain reference, exactly.
+// Runs random logs through the state that both layers share, cut at random watermarks, and compares every answer with
+// the plain reference, exactly.
 namespace tributary {
 namespace {
 
@@ -112,7 +112,8 @@ class LivePartition {
   // The floor rises to `floor` in steps.
   Verdict Apply(const RawRecord& record, int64_t record_time, int64_t floor) {
     applied_ = record.offset + 1;
-    if (OneIn(20)) TrimTo(std::uniform_int_distribution<int64_t>(floor_, std::max(floor_, floor))(random_), record_time);
+    if (OneIn(20))
+      TrimTo(std::uniform_int_distribution<int64_t>(floor_, std::max(floor_, floor))(random_), record_time);
     auto parsed = ParseEvent(record.value, record_time);
     const auto* event = std::get_if<Event>(&parsed);
     if (event == nullptr) return Verdict::kRejected;
@@ -174,10 +175,7 @@ bool IsBelow(const Place& place, const Watermarks& watermarks) {
 class StateSimulation {
  public:
   StateSimulation(uint64_t seed, std::vector<RawRecord> records)
-      : random_(seed),
-        records_(std::move(records)),
-        reference_(records_),
-        history_(ReadHistory(records_)) {}
+      : random_(seed), records_(std::move(records)), reference_(records_), history_(ReadHistory(records_)) {}
 
   void Run() {
     RunSpeedLayer();
@@ -230,7 +228,8 @@ class StateSimulation {
     std::vector<std::pair<Place, Fact>> facts;
     for (const HistoryEvent& e : history_.events) {
       if (e.event.user_id != user || !IsBelow(e.place, watermarks)) continue;
-      if (auto fact = FactOf(e.event, Offset{e.place.offset}, e.record_time_unix_ms)) facts.emplace_back(e.place, *fact);
+      if (auto fact = FactOf(e.event, Offset{e.place.offset}, e.record_time_unix_ms))
+        facts.emplace_back(e.place, *fact);
     }
     Fold(facts, &combined);
     UserHistory live;
@@ -258,7 +257,8 @@ class StateSimulation {
     }
   }
 
-  void CompareFacts(const std::string& user, const std::vector<std::pair<Place, Fact>>& facts, const UserHistory& state) {
+  void CompareFacts(const std::string& user, const std::vector<std::pair<Place, Fact>>& facts,
+                    const UserHistory& state) {
     std::vector<reference::Fact> visible;
     for (const auto& [place, fact] : facts) {
       if (fact.event_time_unix_ms <= state.forgotten_until_unix_ms().value_or(-1)) continue;
@@ -280,7 +280,8 @@ class StateSimulation {
       const std::string& item = items_.Id(decision.item);
       const auto expected = reference_.Latest(user, item, {decision.kind}, kAlways);
       ASSERT_TRUE(expected.has_value()) << item;
-      ASSERT_EQ(decision.key, (DecisionKey{expected->when.event_time_unix_ms, PositionOf(expected->when.place)})) << item;
+      ASSERT_EQ(decision.key, (DecisionKey{expected->when.event_time_unix_ms, PositionOf(expected->when.place)}))
+          << item;
       ASSERT_EQ(decision.value_micros, expected->value_micros) << item;
       const absl::Span<const Decision> all = state.Find(decision.item);
       const Decision* trade = LatestOf(all, {v1::PURCHASE, v1::RETURN});
@@ -345,7 +346,7 @@ std::vector<RawRecord> RandomLog(uint64_t seed) {
 class StateSimulationTest : public testing::Test {
  protected:
   StateSimulationTest() {
-    google::protobuf::SetLogHandler(nullptr);   // The reference lets protobuf find the text that is not UTF-8.
+    google::protobuf::SetLogHandler(nullptr);  // The reference lets protobuf find the text that is not UTF-8.
   }
 
   void Run(int runs, std::vector<RawRecord> (*make_log)(uint64_t seed)) {

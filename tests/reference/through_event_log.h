@@ -8,9 +8,9 @@
 
 namespace tributary::reference {
 
-// Produces the records to the topic `events` of a fake event log, some in transactions, with aborted ones between them and
-// one left open at the end, and reads back what is committed: the same values at other offsets and append times. Imports
-// pass unchanged.
+// Produces the records to the topic `events` of a fake event log, some in transactions, with aborted ones between them
+// and one left open at the end, and reads back what is committed: the same values at other offsets and append times.
+// Imports pass unchanged.
 std::vector<RawRecord> ThroughEventLog(const std::vector<RawRecord>& records, int32_t partitions, uint64_t seed);
 
 }  // namespace tributary::reference

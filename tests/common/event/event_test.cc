@@ -173,7 +173,8 @@ std::vector<RejectCase> RejectCases() {
        "event_id"},
       {"session id too long", Changed([](auto* m) { m->set_session_id(std::string(kMaxIdBytes + 1, 'u')); }),
        v1::OVERSIZED, "session_id"},
-      {"page too long", Changed([](auto* m) { m->set_page(std::string(kMaxTextBytes + 1, 'u')); }), v1::OVERSIZED, "page"},
+      {"page too long", Changed([](auto* m) { m->set_page(std::string(kMaxTextBytes + 1, 'u')); }), v1::OVERSIZED,
+       "page"},
       {"query too long", Changed([](auto* m) { m->set_query(std::string(kMaxTextBytes + 1, 'u')); }), v1::OVERSIZED,
        "query"},
       {"category too long", Changed([](auto* m) { m->set_category(std::string(kMaxIdBytes + 1, 'u')); }), v1::OVERSIZED,
@@ -211,10 +212,9 @@ std::vector<RejectCase> RejectCases() {
       {"rating above ten", Changed([](auto* m) { m->set_value(10.5); }, v1::RATING), v1::BAD_VALUE, "value"},
       {"negative quantity", Changed([](auto* m) { m->set_quantity(-1); }), v1::BAD_VALUE, "quantity"},
       {"quantity not a number", Changed([=](auto* m) { m->set_quantity(nan); }), v1::BAD_VALUE, "quantity"},
-      {"nanoseconds out of range", Changed([](auto* m) { m->mutable_event_time()->set_nanos(1000000000); }), v1::BAD_VALUE,
-       "event_time"},
-      {"a day and a millisecond ahead",
-       Changed([](auto* m) {
+      {"nanoseconds out of range", Changed([](auto* m) { m->mutable_event_time()->set_nanos(1000000000); }),
+       v1::BAD_VALUE, "event_time"},
+      {"a day and a millisecond ahead", Changed([](auto* m) {
          m->mutable_event_time()->set_seconds((kNow + kMaxFutureMs) / 1000);
          m->mutable_event_time()->set_nanos(1000000);
        }),
@@ -230,7 +230,8 @@ std::vector<RejectCase> RejectCases() {
       {"seconds before every calendar",
        Changed([](auto* m) { m->mutable_event_time()->set_seconds(std::numeric_limits<int64_t>::min()); }),
        v1::TIME_IN_PAST, "event_time"},
-      {"control character in user id", Changed([](auto* m) { m->set_user_id("a\x01"); }), v1::CONTROL_CHARACTER, "user_id"},
+      {"control character in user id", Changed([](auto* m) { m->set_user_id("a\x01"); }), v1::CONTROL_CHARACTER,
+       "user_id"},
       {"NUL in item id", Changed([](auto* m) { m->set_item_id(std::string("a\0b", 3)); }), v1::CONTROL_CHARACTER,
        "item_id"},
       {"DEL in event id", Changed([](auto* m) { m->set_event_id("a\x7f"); }), v1::CONTROL_CHARACTER, "event_id"},
@@ -331,8 +332,12 @@ TEST(ValidateEventTest, AMissingQuantityIsOneWhereTheTypeHasUnits) {
 }
 
 TEST(ValidateEventTest, AmountsBecomeTheNearestMicros) {
-  for (const auto& [value, micros] : {std::pair{0.0, int64_t{0}}, {0.29, int64_t{290000}}, {1e-7, int64_t{0}},
-                                      {5e-7, int64_t{1}}, {1.005, int64_t{1005000}}, {123456789.123456, 123456789123456}}) {
+  for (const auto& [value, micros] : {std::pair{0.0, int64_t{0}},
+                                      {0.29, int64_t{290000}},
+                                      {1e-7, int64_t{0}},
+                                      {5e-7, int64_t{1}},
+                                      {1.005, int64_t{1005000}},
+                                      {123456789.123456, 123456789123456}}) {
     v1::Event message = Message();
     message.set_value(value);
     EXPECT_EQ(Parse(message).value_micros, micros) << value;

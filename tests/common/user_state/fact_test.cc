@@ -46,10 +46,10 @@ TEST(FactOfTest, TextIsTheQueryOrStandsInForTheItem) {
     std::string item_id;
     std::string text;
   };
-  for (const Case& c : {Case{v1::SEARCH, true, "", "green"}, Case{v1::VIEW, true, "tea", ""}, Case{v1::VIEW, false, "", "/p"},
-                        Case{v1::CLICK, false, "", "/p"}, Case{v1::PURCHASE, false, "", "drinks"},
-                        Case{v1::RETURN, false, "", "drinks"}, Case{v1::ACCOUNT_CREATED, true, "", "drinks"},
-                        Case{v1::FORGET, true, "", "drinks"}}) {
+  for (const Case& c : {Case{v1::SEARCH, true, "", "green"}, Case{v1::VIEW, true, "tea", ""},
+                        Case{v1::VIEW, false, "", "/p"}, Case{v1::CLICK, false, "", "/p"},
+                        Case{v1::PURCHASE, false, "", "drinks"}, Case{v1::RETURN, false, "", "drinks"},
+                        Case{v1::ACCOUNT_CREATED, true, "", "drinks"}, Case{v1::FORGET, true, "", "drinks"}}) {
     Event event = FullEvent(c.type);
     if (!c.item) event.item_id.clear();
     const auto fact = FactOf(event, Offset{1}, 1);

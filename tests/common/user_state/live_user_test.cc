@@ -103,25 +103,25 @@ TEST(LiveUserTest, PastTheLimitFactsGoInTheStatedOrder) {
     user.Apply(MakeEvent(type, offset + 1, item), Offset{offset}, 0, /*max_facts=*/6);
     ++offset;
   };
-  apply(v1::PURCHASE);         // 0
-  apply(v1::VIEW);             // 1
-  apply(v1::SEARCH);           // 2
-  apply(v1::ADD_TO_CART);      // 3
-  apply(v1::VIEW, "");         // 4: a page view
-  apply(v1::DISLIKE);          // 5
+  apply(v1::PURCHASE);     // 0
+  apply(v1::VIEW);         // 1
+  apply(v1::SEARCH);       // 2
+  apply(v1::ADD_TO_CART);  // 3
+  apply(v1::VIEW, "");     // 4: a page view
+  apply(v1::DISLIKE);      // 5
   EXPECT_FALSE(user.truncated());
-  apply(v1::RETURN);           // 6: the search goes
+  apply(v1::RETURN);  // 6: the search goes
   EXPECT_TRUE(user.truncated());
   EXPECT_THAT(Offsets(user.facts()), ElementsAre(0, 1, 3, 4, 5, 6));
-  apply(v1::LIKE);             // 7: the page view
+  apply(v1::LIKE);  // 7: the page view
   EXPECT_THAT(Offsets(user.facts()), ElementsAre(0, 1, 3, 5, 6, 7));
-  apply(v1::RATING);           // 8: the view
+  apply(v1::RATING);  // 8: the view
   EXPECT_THAT(Offsets(user.facts()), ElementsAre(0, 3, 5, 6, 7, 8));
-  apply(v1::SEARCH);           // 9: itself
+  apply(v1::SEARCH);  // 9: itself
   EXPECT_THAT(Offsets(user.facts()), ElementsAre(0, 3, 5, 6, 7, 8));
-  apply(v1::PURCHASE);         // 10: the cart
+  apply(v1::PURCHASE);  // 10: the cart
   EXPECT_THAT(Offsets(user.facts()), ElementsAre(0, 5, 6, 7, 8, 10));
-  apply(v1::PURCHASE);         // 11: the oldest decision
+  apply(v1::PURCHASE);  // 11: the oldest decision
   EXPECT_THAT(Offsets(user.facts()), ElementsAre(5, 6, 7, 8, 10, 11));
   // A search was dropped at offset 9 and the oldest purchase at 0: from floor 10 on nothing is missing.
   EXPECT_TRUE(user.Trim(Offset{9}, 0));
@@ -177,21 +177,22 @@ TEST(LiveUserTest, TrimLetsGoOfWhatIsOlderThanADayAndOfNothingAboveTheFloor) {
 
 TEST(LiveUserTest, AViewThatIsNoViewIsRefused) {
   LiveUser user;
-  for (int64_t offset = 0; offset < 3; ++offset) user.Apply(MakeEvent(v1::VIEW, 1, "tea", 9 + offset), Offset{offset}, offset, 9);
+  for (int64_t offset = 0; offset < 3; ++offset)
+    user.Apply(MakeEvent(v1::VIEW, 1, "tea", 9 + offset), Offset{offset}, offset, 9);
   user.Trim(Offset{1}, 0);
   struct Case {
     std::string message;
     std::function<void(v1::SpeedView*)> spoil;
   };
-  for (const Case& c : {Case{"different length", [](auto* v) { v->add_recent_id_hashes(1); }},
-                        Case{"out of order: field=facts", [](auto* v) { v->mutable_facts()->SwapElements(0, 1); }},
-                        Case{"out of order: field=facts", [](auto* v) { *v->add_facts() = v->facts(1); }},
-                        Case{"out of order: field=facts", [](auto* v) { v->mutable_facts(0)->set_offset(-1); }},
-                        Case{"recent facts among", [](auto* v) { v->mutable_recent(0)->set_offset(1); }},
-                        Case{"no kind: field=recent", [](auto* v) { v->mutable_recent(0)->clear_kind(); }},
-                        Case{"no kind: field=facts", [](auto* v) { v->mutable_facts(0)->set_kind(v1::IMPRESSION); }},
-                        Case{"ids out of order",
-                             [](auto* v) { v->mutable_recent_id_record_times_unix_ms()->Set(2, 0); }}}) {
+  for (const Case& c :
+       {Case{"different length", [](auto* v) { v->add_recent_id_hashes(1); }},
+        Case{"out of order: field=facts", [](auto* v) { v->mutable_facts()->SwapElements(0, 1); }},
+        Case{"out of order: field=facts", [](auto* v) { *v->add_facts() = v->facts(1); }},
+        Case{"out of order: field=facts", [](auto* v) { v->mutable_facts(0)->set_offset(-1); }},
+        Case{"recent facts among", [](auto* v) { v->mutable_recent(0)->set_offset(1); }},
+        Case{"no kind: field=recent", [](auto* v) { v->mutable_recent(0)->clear_kind(); }},
+        Case{"no kind: field=facts", [](auto* v) { v->mutable_facts(0)->set_kind(v1::IMPRESSION); }},
+        Case{"ids out of order", [](auto* v) { v->mutable_recent_id_record_times_unix_ms()->Set(2, 0); }}}) {
     v1::SpeedView view = ToView(user);
     c.spoil(&view);
     const auto result = LiveUser::FromProto(view);

@@ -48,6 +48,11 @@ TEST(UserHistoryTest, TheLatestDecisionHoldsWhateverOrderTheyArriveIn) {
 TEST(UserHistoryTest, AtEqualTimesImportsSortFirstThenPartitionAndOffsetDecide) {
   const UserHistory history = History({{kTea, v1::LIKE, Key(10, 999, -1)}, {kTea, v1::DISLIKE, Key(10, 0, 0)}});
   EXPECT_EQ(LatestOf(history.Find(kTea), {v1::LIKE, v1::DISLIKE})->kind, v1::DISLIKE);
+  // Of one kind too, whatever came first and whichever is worth more.
+  EXPECT_EQ(History({{kTea, v1::RATING, Key(10, 5), 9}, {kTea, v1::RATING, Key(10, 6), 2}}).decisions()[0].value_micros,
+            2);
+  EXPECT_EQ(History({{kTea, v1::RATING, Key(10, 6), 2}, {kTea, v1::RATING, Key(10, 5), 9}}).decisions()[0].value_micros,
+            2);
   EXPECT_LT(Key(10, 5, 0), Key(10, 6, 0));
   EXPECT_LT(Key(10, 6, 0), Key(10, 5, 1));
 }
@@ -140,8 +145,8 @@ std::vector<Applied> RandomEvents(std::mt19937_64* random) {
   const int64_t count = pick(60);
   for (int64_t i = 0; i < count; ++i) {
     const auto kind = pick(25) == 0 ? v1::FORGET : static_cast<EventType>(1 + pick(v1::EventType_MAX - 1));
-    events.push_back({kind, ItemNumber{static_cast<uint32_t>(pick(6))}, Key(pick(20), i, static_cast<int32_t>(pick(3)) - 1),
-                      pick(100)});
+    events.push_back({kind, ItemNumber{static_cast<uint32_t>(pick(6))},
+                      Key(pick(20), i, static_cast<int32_t>(pick(3)) - 1), pick(100)});
   }
   return events;
 }
