@@ -152,8 +152,9 @@ class TransactionalProducer {
   virtual absl::Status Produce(ProduceRecord record) = 0;
   // Ends the transaction with the consumed positions. FailedPrecondition: fenced or fatal. Aborted: the transaction was
   // aborted and everything since Begin is void (the membership was lost, for one). Unavailable: the outcome is not known;
-  // the object is of no more use, and a new one of the same id settles it. Without consumed positions the membership is
-  // not looked at.
+  // the object is of no more use, and a new one of the same id settles it. Without consumed positions the membership is not
+  // looked at. After Aborted because the broker refused a record, Begin may answer FailedPrecondition: then a new producer
+  // of the same id goes on.
   virtual absl::Status Commit(absl::Span<const std::pair<TopicPartition, Offset>> consumed,
                               const GroupMembership& membership) = 0;
   virtual absl::Status Abort() = 0;

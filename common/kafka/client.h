@@ -1,0 +1,133 @@
+#ifndef TRIBUTARY_COMMON_KAFKA_CLIENT_H_
+#define TRIBUTARY_COMMON_KAFKA_CLIENT_H_
+
+#include <librdkafka/rdkafka.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "common/event_log/event_log.h"
+#include "tributary/v1/config.pb.h"
+
+// A librdkafka handle and its C types, owned. Private to common/kafka: nothing outside includes librdkafka.
+namespace tributary::kafka {
+
+// How long the first contact with a broker may take.
+inline constexpr absl::Duration kConnectTimeout = absl::Seconds(5);
+// Admin calls and offset queries.
+inline constexpr absl::Duration kRequestTimeout = absl::Seconds(10);
+// A transaction older than this is aborted by the broker; also the limit of one attempt to commit or abort.
+inline constexpr absl::Duration kTransactionTimeout = absl::Seconds(10);
+// How long librdkafka tries to deliver a record outside of transactions.
+inline constexpr absl::Duration kDeliveryTimeout = absl::Seconds(30);
+
+template <auto kFunction>
+struct Destroy {
+  template <typename T>
+  void operator()(T* object) const {
+    kFunction(object);
+  }
+};
+using ErrorPtr = std::unique_ptr<rd_kafka_error_t, Destroy<rd_kafka_error_destroy>>;
+using ListPtr = std::unique_ptr<rd_kafka_topic_partition_list_t, Destroy<rd_kafka_topic_partition_list_destroy>>;
+using QueuePtr = std::unique_ptr<rd_kafka_queue_t, Destroy<rd_kafka_queue_destroy>>;
+using EventPtr = std::unique_ptr<rd_kafka_event_t, Destroy<rd_kafka_event_destroy>>;
+using MessagePtr = std::unique_ptr<rd_kafka_message_t, Destroy<rd_kafka_message_destroy>>;
+using MembershipPtr =
+    std::unique_ptr<rd_kafka_consumer_group_metadata_t, Destroy<rd_kafka_consumer_group_metadata_destroy>>;
+
+using Settings = std::vector<std::pair<std::string, std::string>>;
+
+// `what` says what failed, with key=value.
+absl::Status ToStatus(rd_kafka_resp_err_t error, absl::string_view what, absl::string_view detail = "");
+// Takes the error's own word for fatal, abortable (Aborted) and retriable (Unavailable).
+absl::Status ToStatus(const rd_kafka_error_t* error, absl::string_view what);
+std::string Name(const TopicPartition& partition);
+// The configured ones, or the default.
+std::string Brokers(const v1::KafkaConfig& config);
+int Milliseconds(absl::Duration duration);
+
+class Client {
+ public:
+  // Called within the client's own poll calls, on their thread.
+  struct Callbacks {
+    std::function<void(rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t*)> rebalance;
+    std::function<void(const rd_kafka_message_t&)> delivered;
+  };
+
+  static absl::StatusOr<std::unique_ptr<Client>> Open(const v1::KafkaConfig& config, rd_kafka_type_t type,
+                                                      const Settings& settings, Callbacks callbacks);
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  rd_kafka_t* get() const { return handle_; }
+  // Closes as a crash would: a group is not told.
+  void Abandon();
+  // Unavailable once for each time that all brokers were lost.
+  absl::Status TakeBrokersDown();
+  // FailedPrecondition after a fatal error.
+  absl::Status Fatal() const;
+  // Asks a broker for a topic that was not asked for yet. Before the first record: librdkafka itself asks for a topic that
+  // a connected producer names first only within a second, and tells that there is none only after several. NotFound:
+  // there is none; where no broker answers, nothing.
+  absl::Status LearnTopic(const std::string& topic);
+
+ private:
+  Client(std::string brokers, Callbacks callbacks) : brokers_(std::move(brokers)), callbacks_(std::move(callbacks)) {}
+  static void OnError(rd_kafka_t* handle, int error, const char* reason, void* self);
+  static void OnRebalance(rd_kafka_t* handle, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t* partitions,
+                          void* self);
+  static void OnDelivered(rd_kafka_t* handle, const rd_kafka_message_t* message, void* self);
+
+  const std::string brokers_;
+  const Callbacks callbacks_;
+  std::atomic<bool> brokers_down_{false};
+  std::set<std::string> known_topics_;
+  rd_kafka_t* handle_ = nullptr;
+};
+
+// What all consumers have in common.
+Settings ConsumerSettings(Isolation isolation);
+// What all producers have in common.
+Settings ProducerSettings();
+// A message that is no error.
+LogRecord ToRecord(const rd_kafka_message_t& message);
+// A record or an end of partition; nothing for what librdkafka mends by itself; else the error.
+absl::StatusOr<std::optional<LogEvent>> ToEvent(const rd_kafka_message_t& message);
+// Up to `max_messages`, waiting for the first. Callbacks are called within.
+std::vector<MessagePtr> NextMessages(rd_kafka_queue_t* queue, absl::Duration timeout, int max_messages);
+// Hands a record over to be sent. ResourceExhausted: the queue is full.
+absl::Status Send(rd_kafka_t* handle, const ProduceRecord& record, void* opaque);
+
+// The number of partitions, asked of a broker. NotFound: no such topic.
+absl::StatusOr<int> PartitionCount(rd_kafka_t* handle, const std::string& topic);
+
+// The rest of EventLog, each in a file of its own.
+absl::StatusOr<std::unique_ptr<LogReader>> OpenReader(const v1::KafkaConfig& config, Isolation isolation);
+absl::StatusOr<std::unique_ptr<GroupReader>> JoinGroup(const v1::KafkaConfig& config, const GroupReaderOptions& options);
+absl::StatusOr<std::unique_ptr<LogProducer>> OpenProducer(const v1::KafkaConfig& config);
+absl::StatusOr<std::unique_ptr<TransactionalProducer>> OpenTransactionalProducer(const v1::KafkaConfig& config,
+                                                                                 const std::string& transactional_id);
+absl::Status CreateTopics(rd_kafka_t* handle, absl::Span<const TopicOptions> topics);
+absl::StatusOr<Settings> TopicConfig(rd_kafka_t* handle, const std::string& topic);
+
+// What a group reader proves its membership with.
+struct Membership final : GroupMembership {
+  explicit Membership(std::shared_ptr<rd_kafka_consumer_group_metadata_t> proof) : metadata(std::move(proof)) {}
+  std::shared_ptr<rd_kafka_consumer_group_metadata_t> metadata;
+};
+
+}  // namespace tributary::kafka
+
+#endif  // TRIBUTARY_COMMON_KAFKA_CLIENT_H_
