@@ -1,0 +1,153 @@
+// tributary-batch: files and Kafka into the history, the history into snapshots. See batch_layer/README.md.
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "batch_layer/exit_code.h"
+#include "batch_layer/history/history.h"
+#include "batch_layer/import/importer.h"
+#include "batch_layer/pipeline/run.h"
+#include "common/clock/clock.h"
+#include "common/config/config.h"
+#include "common/event_log/topics.h"
+#include "common/kafka/kafka_event_log.h"
+#include "common/process/stop_signal.h"
+#include "common/status/status_macros.h"
+
+namespace tributary::batch {
+namespace {
+
+constexpr absl::Duration kStopPoll = absl::Milliseconds(100);
+
+struct Flags {
+  std::string config;
+  std::vector<std::string> overrides;
+  bool no_activate = false;
+  bool no_kafka = false;
+  int threads = 0;
+  std::string file;
+  std::string mapping;
+  std::string rejects;
+  std::string from;
+  std::string until;
+};
+
+absl::StatusOr<std::unique_ptr<History>> OpenHistory(const v1::Config& config) {
+  return History::Open({.dir = config.storage().history_dir(),
+                        .events_topic = Topics(config.kafka().topic_prefix()).events,
+                        .segment_size = config.kafka().segment_size()});
+}
+
+absl::Status Run(const Flags& flags, v1::Config config, const StopSignal& stop) {
+  if (flags.threads > 0) {
+    config.mutable_batch()->set_threads(flags.threads);
+    TRIBUTARY_RETURN_IF_ERROR(ValidateConfig(config));
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<History> history, OpenHistory(config));
+  std::unique_ptr<EventLog> log;
+  if (!flags.no_kafka) {
+    TRIBUTARY_ASSIGN_OR_RETURN(log, OpenKafka(config.kafka()));
+  }
+  RunOptions options;
+  options.activate = !flags.no_activate;
+  options.stopped = [&stop] { return stop.stopped(); };
+  options.sleep = [&stop](absl::Duration grace) {
+    for (const absl::Time end = absl::Now() + grace; !stop.stopped() && absl::Now() < end;) {
+      absl::SleepFor(kStopPoll);
+    }
+  };
+  options.on_step = [](absl::string_view step, absl::Duration took, absl::string_view result) {
+    std::cout << absl::StrFormat("%-12s %8.2f s   %s", step, absl::ToDoubleSeconds(took), result) << std::endl;
+  };
+  return RunBatch(config, options, *history, log.get(), SystemClock()).status();
+}
+
+// A date (UTC midnight) or a full RFC 3339 time.
+absl::StatusOr<std::optional<absl::Time>> ParseLimit(const std::string& flag, const std::string& text) {
+  absl::Time time;
+  std::string error;
+  if (text.empty()) {
+    return std::optional<absl::Time>();
+  }
+  if (absl::ParseTime("%Y-%m-%d", text, &time, &error) || absl::ParseTime(absl::RFC3339_full, text, &time, &error)) {
+    return std::optional<absl::Time>(time);
+  }
+  return absl::InvalidArgumentError(absl::StrCat("time is neither YYYY-MM-DD nor RFC 3339: flag=--", flag, " value=", text));
+}
+
+absl::Status Import(const Flags& flags, const v1::Config& config) {
+  ImportOptions options;
+  options.file = flags.file;
+  options.mapping_file = flags.mapping;
+  options.reject_file = flags.rejects;
+  TRIBUTARY_ASSIGN_OR_RETURN(options.from, ParseLimit("from", flags.from));
+  TRIBUTARY_ASSIGN_OR_RETURN(options.until, ParseLimit("until", flags.until));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<History> history, OpenHistory(config));
+  TRIBUTARY_ASSIGN_OR_RETURN(const ImportReport report, ImportFile(options, *history));
+  if (report.already_there) {
+    std::cout << absl::StrFormat("%s: its content (xxh64 %016x) is in the history already; nothing done\n", flags.file,
+                                 report.xxh64);
+    return absl::OkStatus();
+  }
+  std::cout << absl::StrFormat("%s: %d events, %d items, %d rows rejected, %d skipped, %d outside the time limits\n",
+                               flags.file, report.accepted, report.items, report.rejected, report.skipped, report.outside);
+  for (const auto& [type, events] : report.by_type) {
+    std::cout << absl::StrFormat("  %-16s %10d\n", type, events);
+  }
+  if (!report.reject_file.empty()) {
+    std::cout << "rejected rows: " << report.reject_file << "\n";
+  }
+  return absl::OkStatus();
+}
+
+int Main(int argc, char** argv) {
+  const StopSignal stop;
+  InitLogging(argv[0]);
+  Flags flags;
+  CLI::App app("Tributary's batch layer: history, models, snapshots", "tributary-batch");
+  app.require_subcommand(1);
+  app.fallthrough();       // --config and --set may also follow the command.
+  app.add_option("--config", flags.config, "configuration file, protobuf text format (unset: the defaults)");
+  app.add_option("--set", flags.overrides, "text-format snippet laid over the configuration, such as 'batch { seed: 7 }'")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  CLI::App* const run = app.add_subcommand("run", "read Kafka to its end, build a snapshot, make it current");
+  run->add_flag("--no-activate", flags.no_activate, "keep the new snapshot without making it current");
+  run->add_flag("--no-kafka", flags.no_kafka, "use the history as it is, announce nothing");
+  run->add_option("--threads", flags.threads, "in place of batch.threads")->check(CLI::Range(1, 1024));
+  CLI::App* const import = app.add_subcommand("import", "put a file (CSV, JSON Lines; plain, zstd, gzip) into the history");
+  import->add_option("file", flags.file, "the file")->required();
+  import->add_option("--mapping", flags.mapping, "ImportMapping, protobuf text format")->required();
+  import->add_option("--rejects", flags.rejects, "where rejected rows go (default FILE.rejected.jsonl)");
+  import->add_option("--from", flags.from, "leave out events before this time (YYYY-MM-DD, UTC, or RFC 3339)");
+  import->add_option("--until", flags.until, "leave out events from this time on");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
+  }
+  absl::Status status;
+  if (absl::StatusOr<v1::Config> config = LoadConfig(flags.config, flags.overrides); config.ok()) {
+    status = run->parsed() ? Run(flags, *std::move(config), stop) : Import(flags, *config);
+  } else {
+    status = config.status();
+  }
+  if (!status.ok()) {
+    std::cerr << "tributary-batch: " << status.message() << std::endl;
+  }
+  return static_cast<int>(ExitCodeOf(status));
+}
+
+}  // namespace
+}  // namespace tributary::batch
+
+int main(int argc, char** argv) { return tributary::batch::Main(argc, argv); }

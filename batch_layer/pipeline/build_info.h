@@ -1,0 +1,15 @@
+#ifndef TRIBUTARY_BATCH_LAYER_PIPELINE_BUILD_INFO_H_
+#define TRIBUTARY_BATCH_LAYER_PIPELINE_BUILD_INFO_H_
+
+#include "absl/strings/string_view.h"
+
+namespace tributary::batch {
+
+// `git describe` of the source when the build was configured.
+absl::string_view CodeVersion();
+// What the code was compiled for: floating point may differ from one to the next.
+absl::string_view InstructionSet();
+
+}  // namespace tributary::batch
+
+#endif  // TRIBUTARY_BATCH_LAYER_PIPELINE_BUILD_INFO_H_

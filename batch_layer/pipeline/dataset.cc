@@ -1,0 +1,191 @@
+#include "batch_layer/pipeline/dataset.h"
+
+#include <algorithm>
+#include <numeric>
+#include <tuple>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "common/event/session.h"
+#include "common/status/status_macros.h"
+
+namespace tributary::batch {
+namespace {
+
+// Numbers names in the order of their first appearance, and then by name.
+class Names {
+ public:
+  uint32_t NumberOf(const std::string& name) {
+    const auto [it, added] = numbers_.try_emplace(name, static_cast<uint32_t>(numbers_.size()));
+    return it->second;
+  }
+  size_t size() const { return numbers_.size(); }
+
+  // The names by bytes; (*places)[number] is the place of the name that had `number`.
+  std::vector<std::string> Sorted(std::vector<uint32_t>* places) const {
+    std::vector<const std::pair<const std::string, uint32_t>*> entries;
+    entries.reserve(numbers_.size());
+    for (const auto& entry : numbers_) {
+      entries.push_back(&entry);
+    }
+    std::sort(entries.begin(), entries.end(), [](const auto* a, const auto* b) { return a->first < b->first; });
+    places->resize(entries.size());
+    std::vector<std::string> names;
+    names.reserve(entries.size());
+    for (const auto* entry : entries) {
+      (*places)[entry->second] = static_cast<uint32_t>(names.size());
+      names.push_back(entry->first);
+    }
+    return names;
+  }
+
+ private:
+  absl::flat_hash_map<std::string, uint32_t> numbers_;
+};
+
+struct CountKeyHash {
+  size_t operator()(const CountKey& key) const {
+    return absl::HashOf(static_cast<int>(key.measure), key.key, static_cast<int>(key.type));
+  }
+};
+
+// Where each partition's last segment begins, if its end cuts one.
+std::map<PartitionId, Offset> CutSegments(const History& history, int64_t segment_size) {
+  std::map<PartitionId, Offset> cuts;
+  for (const v1::HistorySegment& segment : history.manifest().segments()) {
+    const PartitionId partition{segment.partition()};
+    if (partition != kImportPartition) {
+      const Offset end = history.End(partition).offset;
+      cuts[partition] = SegmentStart(end, segment_size);
+    }
+  }
+  return cuts;
+}
+
+class DatasetReader {
+ public:
+  DatasetReader(const RunCatalogue& catalogue, std::map<PartitionId, Offset> cuts) : cuts_(std::move(cuts)) {
+    sessions_.NumberOf("");       // kNoSession.
+    for (const auto& [id, item] : catalogue.items) {
+      items_.NumberOf(id);
+    }
+  }
+
+  absl::Status Add(const HistoryEvent& row) {
+    const Event& event = row.event;
+    DenseEvent dense;
+    dense.user = users_.NumberOf(event.user_id);
+    if (!event.item_id.empty() && event.type != v1::ADJUSTMENT) {
+      dense.item = items_.NumberOf(event.item_id);
+    }
+    dense.session = sessions_.NumberOf(event.session_id);
+    dense.kind = event.type;
+    dense.anonymous = event.anonymous;
+    dense.key = {event.event_time_unix_ms, row.position};
+    dense.value_micros = event.value_micros;
+    if (users_.size() >= kNoItem || items_.size() >= kNoItem || sessions_.size() >= kNoItem) {
+      return absl::ResourceExhaustedError("more users, items or sessions than one snapshot can number");
+    }
+    if (data_.events.empty()) {
+      data_.first_event_time_unix_ms = data_.last_event_time_unix_ms = event.event_time_unix_ms;
+    }
+    data_.first_event_time_unix_ms = std::min(data_.first_event_time_unix_ms, event.event_time_unix_ms);
+    data_.last_event_time_unix_ms = std::max(data_.last_event_time_unix_ms, event.event_time_unix_ms);
+    data_.events.push_back(dense);
+    ForEachCount(event, [this](const CountKey& key, const CountAmounts& amounts) { totals_[key] += amounts; });
+    const auto cut = cuts_.find(row.position.partition);
+    if (cut != cuts_.end() && row.position.offset >= cut->second) {
+      data_.cut_counts[row.position.partition].Add(event);
+    }
+    return absl::OkStatus();
+  }
+
+  Dataset Finish(const RunCatalogue& catalogue) && {
+    std::vector<uint32_t> user_places, item_places;
+    data_.users = users_.Sorted(&user_places);
+    for (const std::string& id : items_.Sorted(&item_places)) {
+      const auto known = catalogue.items.find(id);
+      if (known != catalogue.items.end()) {
+        data_.items.push_back(known->second);
+      } else {
+        data_.items.emplace_back().set_item_id(id);
+      }
+    }
+    for (DenseEvent& event : data_.events) {
+      event.user = user_places[event.user];
+      event.item = event.item == kNoItem ? kNoItem : item_places[event.item];
+    }
+    std::stable_sort(data_.events.begin(), data_.events.end(),
+                     [](const DenseEvent& a, const DenseEvent& b) { return a.user < b.user; });
+    data_.user_begin.assign(data_.users.size() + 1, 0);
+    for (const DenseEvent& event : data_.events) {
+      ++data_.user_begin[event.user + 1];
+    }
+    std::partial_sum(data_.user_begin.begin(), data_.user_begin.end(), data_.user_begin.begin());
+    data_.totals.insert(totals_.begin(), totals_.end());
+    return std::move(data_);
+  }
+
+ private:
+  const std::map<PartitionId, Offset> cuts_;
+  Names users_, items_, sessions_;
+  absl::flat_hash_map<CountKey, CountAmounts, CountKeyHash> totals_;
+  Dataset data_;
+};
+
+}  // namespace
+
+absl::StatusOr<Dataset> ReadDataset(History& history, const RunCatalogue& catalogue, int64_t segment_size) {
+  DatasetReader reader(catalogue, CutSegments(history, segment_size));
+  HistoryScan scan;
+  scan.columns = HistoryColumns::All();
+  scan.columns.query = false;
+  scan.columns.experiment_bucket = false;
+  TRIBUTARY_RETURN_IF_ERROR(history.Scan(scan, [&reader](const HistoryEvent& row) { return reader.Add(row); }));
+  return std::move(reader).Finish(catalogue);
+}
+
+UserHistory FoldUser(absl::Span<const DenseEvent> events, bool with_anonymous) {
+  // The fold is a join, so any order will do: by (item, kind) each decision lands at the end of the array.
+  std::vector<const DenseEvent*> order;
+  for (const DenseEvent& event : events) {
+    if (IsLongTerm(event.kind) && (with_anonymous || !event.anonymous) &&
+        (event.item != kNoItem || event.kind == v1::FORGET)) {
+      order.push_back(&event);
+    }
+  }
+  std::sort(order.begin(), order.end(), [](const DenseEvent* a, const DenseEvent* b) {
+    return std::tie(a->item, a->kind, a->key) < std::tie(b->item, b->kind, b->key);
+  });
+  UserHistory history;
+  for (const DenseEvent* event : order) {
+    history.Apply(event->kind, ItemNumber{event->item == kNoItem ? 0 : event->item}, event->key, event->value_micros);
+  }
+  return history;
+}
+
+int64_t CountSessions(absl::Span<const DenseEvent> events) {
+  std::vector<std::pair<int64_t, uint32_t>> order;     // Event time, session.
+  for (const DenseEvent& event : events) {
+    if (event.kind != v1::IMPRESSION && event.kind != v1::ADJUSTMENT) {
+      order.emplace_back(event.key.event_time_unix_ms, event.session);
+    }
+  }
+  if (order.empty()) {
+    return 0;
+  }
+  std::sort(order.begin(), order.end());
+  // Sessionize wants ids; the numbers' bytes are as good.
+  std::vector<SessionEvent> session_events;
+  session_events.reserve(order.size());
+  for (const auto& [time, session] : order) {
+    session_events.push_back({time, session == kNoSession
+                                        ? absl::string_view()
+                                        : absl::string_view(reinterpret_cast<const char*>(&session), sizeof(session))});
+  }
+  const std::vector<int32_t> sessions = Sessionize(session_events);
+  return *std::max_element(sessions.begin(), sessions.end()) + 1;
+}
+
+}  // namespace tributary::batch

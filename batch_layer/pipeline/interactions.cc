@@ -1,0 +1,41 @@
+#include "batch_layer/pipeline/interactions.h"
+
+#include "absl/types/span.h"
+
+namespace tributary::batch {
+
+KindWeights WeightsOf(const v1::BatchConfig& config) {
+  KindWeights weights{};
+  for (const v1::KindWeight& entry : config.kind_weights()) {
+    weights[entry.kind()] = static_cast<float>(entry.weight());
+  }
+  return weights;
+}
+
+void AppendInteractions(const UserHistory& history, uint32_t row, const KindWeights& weights, double dislike_rating_at_most,
+                        std::vector<Interaction>* interactions) {
+  const absl::Span<const Decision> all = history.decisions();
+  for (size_t begin = 0, end = 0; begin < all.size(); begin = end) {
+    while (end < all.size() && all[end].item == all[begin].item) {
+      ++end;
+    }
+    const absl::Span<const Decision> decisions = all.subspan(begin, end - begin);
+    const Decision* const opinion = LatestOf(decisions, {v1::LIKE, v1::DISLIKE, v1::RATING});
+    if (opinion != nullptr &&
+        (opinion->kind == v1::DISLIKE ||
+         (opinion->kind == v1::RATING && static_cast<double>(opinion->value_micros) <= dislike_rating_at_most * 1e6))) {
+      continue;
+    }
+    const Decision* const trade = LatestOf(decisions, {v1::PURCHASE, v1::RETURN});
+    float weight = 0;
+    for (const Decision& decision : decisions) {
+      const bool returned = decision.kind == v1::PURCHASE && trade->kind == v1::RETURN;
+      weight += returned ? 0 : weights[decision.kind];
+    }
+    if (weight > 0) {
+      interactions->push_back({row, Value(decisions.front().item), weight});
+    }
+  }
+}
+
+}  // namespace tributary::batch

@@ -1,0 +1,215 @@
+#include "batch_layer/pipeline/run.h"
+
+#include <xxhash.h>
+
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "batch_layer/pipeline/build_info.h"
+#include "batch_layer/pipeline/dataset.h"
+#include "batch_layer/pipeline/lifecycle.h"
+#include "batch_layer/pipeline/run_catalogue.h"
+#include "batch_layer/pipeline/views.h"
+#include "common/event_log/topics.h"
+#include "common/snapshot/snapshot.h"
+#include "common/status/status_macros.h"
+
+namespace tributary::batch {
+namespace {
+
+void SetTime(int64_t unix_ms, google::protobuf::Timestamp* timestamp) {
+  const int64_t seconds = unix_ms >= 0 ? unix_ms / 1000 : -((999 - unix_ms) / 1000);
+  timestamp->set_seconds(seconds);
+  timestamp->set_nanos(static_cast<int32_t>((unix_ms - seconds * 1000) * 1'000'000));
+}
+
+// What decides the content: all of the batch layer's configuration but where and how fast it runs.
+std::string ConfigDigest(const v1::Config& config) {
+  v1::Config relevant;
+  *relevant.mutable_batch() = config.batch();
+  relevant.mutable_batch()->clear_threads();
+  relevant.mutable_batch()->clear_retained_generations();
+  relevant.mutable_batch()->clear_retire_grace_seconds();
+  relevant.mutable_merge()->set_dislike_rating_at_most(config.merge().dislike_rating_at_most());
+  const std::string bytes = relevant.SerializeAsString();
+  return absl::StrFormat("%016x", XXH64(bytes.data(), bytes.size(), 0));
+}
+
+class BatchRun {
+ public:
+  BatchRun(const v1::Config& config, const RunOptions& options, History& history, EventLog* log, const Clock& clock)
+      : config_(config),
+        options_(options),
+        history_(history),
+        log_(log),
+        clock_(clock),
+        topics_(config.kafka().topic_prefix()),
+        store_(config.storage().snapshots_dir()),
+        lifecycle_(store_, log, clock,
+                   {.topic = topics_.snapshots,
+                    .retained_generations = config.batch().retained_generations(),
+                    .retire_grace = absl::Seconds(config.batch().retire_grace_seconds()),
+                    .sleep = options.sleep,
+                    .read = Read()}) {}
+
+  absl::StatusOr<RunReport> Run() {
+    TRIBUTARY_RETURN_IF_ERROR(Step("history", [this] { return ReadHistory(); }));
+    TRIBUTARY_RETURN_IF_ERROR(Step("catalogue", [this] { return ReadCatalogue(); }));
+    TRIBUTARY_RETURN_IF_ERROR(Step("events", [this] { return ReadEvents(); }));
+    TRIBUTARY_RETURN_IF_ERROR(Step("models", [this] { return Compute(); }));
+    TRIBUTARY_RETURN_IF_ERROR(Step("snapshot", [this] { return Write(); }));
+    if (options_.activate) {
+      TRIBUTARY_RETURN_IF_ERROR(Step("activate", [this] { return Activate(); }));
+    }
+    TRIBUTARY_RETURN_IF_ERROR(Step("generations", [this] { return Settle(); }));
+    return std::move(report_);
+  }
+
+ private:
+  using Result = absl::StatusOr<std::string>;    // For people.
+
+  template <typename Work>
+  absl::Status Step(absl::string_view name, Work work) {
+    if (options_.stopped()) {
+      return absl::CancelledError(absl::StrCat("stopped before a step: step=", name));
+    }
+    const absl::Time begin = clock_.Now();
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::string result, work());
+    if (options_.on_step) {
+      options_.on_step(name, clock_.Now() - begin, result);
+    }
+    return absl::OkStatus();
+  }
+
+  ReadOptions Read() const {
+    return {Isolation::kCommitted, options_.poll_timeout, options_.max_idle_polls, options_.stopped};
+  }
+
+  Result ReadHistory() {
+    int64_t accepted = 0, rejected = 0, duplicates = 0, lost = 0;
+    if (log_ != nullptr) {
+      KafkaRangeOptions range;
+      range.topic = topics_.events;
+      range.poll_timeout = options_.poll_timeout;
+      range.max_idle_polls = options_.max_idle_polls;
+      range.stopped = options_.stopped;
+      TRIBUTARY_ASSIGN_OR_RETURN(report_.partitions, ReadKafkaRange(*log_, range, history_));
+      for (const PartitionReport& partition : report_.partitions) {
+        accepted += partition.accepted;
+        rejected += partition.rejected;
+        duplicates += partition.duplicates;
+        lost += partition.lost;
+      }
+    }
+    for (const v1::HistorySegment& segment : history_.manifest().segments()) {
+      if (segment.partition() != Value(kImportPartition)) {
+        const PartitionId partition{segment.partition()};
+        watermarks_[partition] = history_.End(partition);
+      }
+    }
+    for (const v1::HistoryGap& gap : history_.manifest().gaps()) {
+      watermarks_[PartitionId{gap.partition()}] = history_.End(PartitionId{gap.partition()});
+    }
+    return log_ == nullptr ? "without Kafka: the history as it is"
+                           : absl::StrFormat("%d new events, %d rejected, %d duplicates, %d lost to retention", accepted,
+                                             rejected, duplicates, lost);
+  }
+
+  Result ReadCatalogue() {
+    TRIBUTARY_ASSIGN_OR_RETURN(catalogue_, ReadRunCatalogue(history_, log_, topics_, Read()));
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::string file, history_.PutCatalogue(ToEntries(catalogue_)));
+    return absl::StrFormat("%d items, %d users, %d rules (%s)", catalogue_.items.size(), catalogue_.users.size(),
+                           catalogue_.rules.size(), file);
+  }
+
+  Result ReadEvents() {
+    TRIBUTARY_ASSIGN_OR_RETURN(dataset_, ReadDataset(history_, catalogue_, config_.kafka().segment_size()));
+    return absl::StrFormat("%d events of %d users and %d items", dataset_.events.size(), dataset_.users.size(),
+                           dataset_.items.size());
+  }
+
+  Result Compute() {
+    TRIBUTARY_ASSIGN_OR_RETURN(views_, ComputeViews(dataset_, catalogue_, config_));
+    return absl::StrFormat("learned from %d users, %d popularity lists, %d sessions", views_.learned.size(),
+                           views_.popular.size(), views_.sessions);
+  }
+
+  Result Write() {
+    TRIBUTARY_ASSIGN_OR_RETURN(const Generation generation, lifecycle_.NextGeneration());
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<SnapshotWriter> writer,
+                               SnapshotWriter::Create(store_.dir(), generation));
+    std::map<PartitionId, Offset> offsets;
+    for (const auto& [partition, end] : watermarks_) {
+      offsets[partition] = end.offset;
+    }
+    TRIBUTARY_RETURN_IF_ERROR(WriteViews(dataset_, views_, config_, offsets, *writer));
+    TRIBUTARY_ASSIGN_OR_RETURN(report_.manifest, writer->Finish(Manifest(generation)));
+    return absl::StrFormat("generation %d, digest %s", report_.manifest.generation(), report_.manifest.content_digest());
+  }
+
+  v1::SnapshotManifest Manifest(Generation generation) const {
+    v1::SnapshotManifest manifest;
+    manifest.set_generation(Value(generation));
+    SetTime(absl::ToUnixMillis(clock_.Now()), manifest.mutable_created());
+    for (const auto& [partition, end] : watermarks_) {
+      v1::PartitionWatermark* const watermark = manifest.add_watermarks();
+      watermark->set_partition(Value(partition));
+      watermark->set_watermark(Value(end.offset));
+      watermark->set_record_time_unix_ms(end.record_time_unix_ms);
+    }
+    manifest.set_segment_size(config_.kafka().segment_size());
+    manifest.set_events_topic(topics_.events);
+    *manifest.mutable_imports() = history_.manifest().imports();
+    manifest.set_events(static_cast<int64_t>(dataset_.events.size()));
+    manifest.set_users(static_cast<int64_t>(dataset_.users.size()));
+    manifest.set_items(static_cast<int64_t>(dataset_.items.size()));
+    manifest.set_sessions(views_.sessions);
+    if (!dataset_.events.empty()) {
+      SetTime(dataset_.first_event_time_unix_ms, manifest.mutable_first_event_time());
+      SetTime(dataset_.last_event_time_unix_ms, manifest.mutable_last_event_time());
+    }
+    manifest.set_config_digest(ConfigDigest(config_));
+    manifest.set_code_version(std::string(CodeVersion()));
+    manifest.set_instruction_set(std::string(InstructionSet()));
+    manifest.set_seed(config_.batch().seed());
+    return manifest;
+  }
+
+  Result Activate() {
+    TRIBUTARY_RETURN_IF_ERROR(store_.Activate(Generation{report_.manifest.generation()}));
+    report_.activated = true;
+    return absl::StrFormat("generation %d is current", report_.manifest.generation());
+  }
+
+  Result Settle() {
+    TRIBUTARY_ASSIGN_OR_RETURN(report_.removed, lifecycle_.Settle());
+    return absl::StrFormat("%d old ones deleted", report_.removed.size());
+  }
+
+  const v1::Config& config_;
+  const RunOptions& options_;
+  History& history_;
+  EventLog* const log_;
+  const Clock& clock_;
+  const Topics topics_;
+  SnapshotStore store_;
+  SnapshotLifecycle lifecycle_;
+
+  std::map<PartitionId, PartitionEnd> watermarks_;
+  RunCatalogue catalogue_;
+  Dataset dataset_;
+  Views views_;
+  RunReport report_;
+};
+
+}  // namespace
+
+absl::StatusOr<RunReport> RunBatch(const v1::Config& config, const RunOptions& options, History& history, EventLog* log,
+                                   const Clock& clock) {
+  return BatchRun(config, options, history, log, clock).Run();
+}
+
+}  // namespace tributary::batch

@@ -1,0 +1,51 @@
+#ifndef TRIBUTARY_BATCH_LAYER_PIPELINE_RUN_H_
+#define TRIBUTARY_BATCH_LAYER_PIPELINE_RUN_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "batch_layer/history/history.h"
+#include "batch_layer/kafka_range/kafka_range.h"
+#include "common/clock/clock.h"
+#include "common/event_log/event_log.h"
+#include "common/ids/ids.h"
+#include "tributary/v1/config.pb.h"
+#include "tributary/v1/snapshot.pb.h"
+
+// One batch run: history up to the last stable offsets, models, a snapshot, its activation.
+namespace tributary::batch {
+
+struct RunOptions {
+  bool activate = true;                              // Else the snapshot is written and retained only.
+  std::function<bool()> stopped = [] { return false; };
+  // For people: called when a step is done, with what came of it.
+  std::function<void(absl::string_view step, absl::Duration took, absl::string_view result)> on_step;
+  std::function<void(absl::Duration)> sleep;         // The grace before old generations are deleted.
+  absl::Duration poll_timeout = absl::Seconds(1);    // As of KafkaRangeOptions, as the next one.
+  int max_idle_polls = 60;
+};
+
+struct RunReport {
+  v1::SnapshotManifest manifest;
+  std::vector<PartitionReport> partitions;           // Empty without Kafka.
+  bool activated = false;
+  std::vector<Generation> removed;                   // Old generations.
+};
+
+// `config`: complete and valid. `log`: null without Kafka, then only the history as it is counts; W is where it ends.
+// The same history, catalogue, configuration (but for threads), seed, build and instruction set give the same content
+// digest. When it fails nothing half-written is visible; what was read into the history stays.
+// Errors: Unavailable: Kafka; ResourceExhausted: disk or memory; FailedPrecondition: topic and history do not match;
+// DataLoss: the history is damaged; Cancelled: `stopped`.
+absl::StatusOr<RunReport> RunBatch(const v1::Config& config, const RunOptions& options, History& history, EventLog* log,
+                                   const Clock& clock);
+
+}  // namespace tributary::batch
+
+#endif  // TRIBUTARY_BATCH_LAYER_PIPELINE_RUN_H_

@@ -1,0 +1,41 @@
+#ifndef TRIBUTARY_BATCH_LAYER_PIPELINE_VIEWS_H_
+#define TRIBUTARY_BATCH_LAYER_PIPELINE_VIEWS_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "batch_layer/models/factors.h"
+#include "batch_layer/models/ials.h"
+#include "batch_layer/pipeline/dataset.h"
+#include "batch_layer/pipeline/run_catalogue.h"
+#include "common/snapshot/snapshot.h"
+#include "tributary/v1/config.pb.h"
+
+namespace tributary::batch {
+
+// What the models made of a dataset, as far as it is kept in memory; lists are computed while they are written.
+struct Views {
+  std::vector<UserHistory> profiles;                    // By user: all events, anonymous ones too.
+  std::vector<uint32_t> learned;                        // Users that models learned from, ascending: rows of the factors.
+  IalsModel factors;                                    // Empty when there was nothing to learn from.
+  std::vector<std::vector<ScoredItem>> neighbours;      // By item.
+  std::map<std::string, std::vector<ScoredItem>> popular;   // By scope.
+  int64_t sessions = 0;
+};
+
+// Learns from users who are known and did not refuse (consent), in their events that are not anonymous. Popularity and
+// sessions: of all events but those of users who refused. Results do not depend on the number of threads.
+absl::StatusOr<Views> ComputeViews(const Dataset& dataset, const RunCatalogue& catalogue, const v1::Config& config);
+
+// Writes all views. Lists of users are of `batch.list_length` items, what the user has among them: merge removes what is
+// suppressed at the time of the request.
+absl::Status WriteViews(const Dataset& dataset, const Views& views, const v1::Config& config,
+                        const std::map<PartitionId, Offset>& watermarks, SnapshotWriter& writer);
+
+}  // namespace tributary::batch
+
+#endif  // TRIBUTARY_BATCH_LAYER_PIPELINE_VIEWS_H_

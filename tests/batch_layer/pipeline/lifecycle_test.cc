@@ -1,0 +1,175 @@
+#include "batch_layer/pipeline/lifecycle.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/batch_layer/temp_dir.h"
+#include "tests/fakes/fake_clock.h"
+#include "tests/fakes/fake_event_log.h"
+
+namespace tributary::batch {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::Pair;
+
+class LifecycleTest : public testing::Test {
+ protected:
+  LifecycleTest() { EXPECT_TRUE(log_.CreateTopics({{.name = "snapshots", .compacted = true}}).ok()); }
+
+  SnapshotLifecycle Make(int retained, EventLog* log) {
+    return SnapshotLifecycle(store_, log, clock_,
+                             {.topic = "snapshots",
+                              .retained_generations = retained,
+                              .retire_grace = absl::Seconds(60),
+                              .sleep = [this](absl::Duration grace) {
+                                slept_.push_back(grace);
+                                on_sleep_();
+                              },
+                              .read = {Isolation::kCommitted, absl::ZeroDuration(), 3}});
+  }
+  void WriteSnapshot(int64_t generation) {
+    auto writer = SnapshotWriter::Create(store_.dir(), Generation{generation});
+    ASSERT_TRUE(writer.ok()) << writer.status();
+    ASSERT_TRUE((*writer)->WriteItems({}).ok());
+    ASSERT_TRUE((*writer)->WriteNeighbours({}).ok());
+    v1::SnapshotManifest manifest;
+    manifest.set_segment_size(1024);
+    auto* watermark = manifest.add_watermarks();
+    watermark->set_watermark(generation * 10);
+    const auto finished = (*writer)->Finish(manifest);
+    ASSERT_TRUE(finished.ok()) << finished.status();
+  }
+  std::map<int64_t, std::string> Announced() {
+    std::map<int64_t, std::string> statuses;
+    for (const LogRecord& record : log_.Records({"snapshots", PartitionId{0}}, Isolation::kCommitted)) {
+      v1::SnapshotAnnouncement announcement;
+      EXPECT_TRUE(announcement.ParseFromString(*record.value));
+      EXPECT_EQ(record.key, absl::StrCat(announcement.generation()));
+      EXPECT_EQ(announcement.watermarks(0).watermark(), announcement.generation() * 10);
+      statuses[announcement.generation()] = v1::SnapshotStatus_Name(announcement.status());
+    }
+    return statuses;
+  }
+  std::vector<int64_t> Stored() {
+    std::vector<int64_t> generations;
+    const auto manifests = store_.List();
+    EXPECT_TRUE(manifests.ok());
+    for (const v1::SnapshotManifest& manifest : *manifests) {
+      generations.push_back(manifest.generation());
+    }
+    return generations;
+  }
+
+  FakeClock clock_;
+  FakeEventLog log_{clock_};
+  const TempDir dir_;
+  SnapshotStore store_{dir_.Join("snapshots")};
+  std::vector<absl::Duration> slept_;
+  std::function<void()> on_sleep_ = [] {};
+};
+
+TEST_F(LifecycleTest, TheFirstGenerationIsOneAndLaterOnesGrowPastDirectoryAndTopic) {
+  EXPECT_EQ(*Make(2, &log_).NextGeneration(), Generation{1});
+  WriteSnapshot(4);
+  EXPECT_EQ(*Make(2, &log_).NextGeneration(), Generation{5});
+  ASSERT_TRUE(Make(2, &log_).Settle().ok());
+  std::filesystem::remove_all(store_.dir());
+  EXPECT_EQ(*Make(2, &log_).NextGeneration(), Generation{5});
+  EXPECT_EQ(*Make(2, nullptr).NextGeneration(), Generation{1});
+}
+
+TEST_F(LifecycleTest, AnnouncesWhatIsThereOnce) {
+  WriteSnapshot(1);
+  WriteSnapshot(2);
+  ASSERT_TRUE(store_.Activate(Generation{2}).ok());
+  ASSERT_TRUE(Make(3, &log_).Settle().ok());
+  EXPECT_THAT(Announced(), ElementsAre(Pair(1, "RETAINED"), Pair(2, "ACTIVATED")));
+  ASSERT_TRUE(Make(3, &log_).Settle().ok());
+  EXPECT_EQ(log_.Records({"snapshots", PartitionId{0}}, Isolation::kCommitted).size(), 2u);
+}
+
+TEST_F(LifecycleTest, OldGenerationsAreAnnouncedRetiredThenDeletedAfterTheGrace) {
+  for (int64_t g = 1; g <= 4; ++g) {
+    WriteSnapshot(g);
+  }
+  ASSERT_TRUE(store_.Activate(Generation{4}).ok());
+  on_sleep_ = [this] {
+    EXPECT_EQ(Announced()[1], "RETIRED");
+    EXPECT_THAT(Stored(), ElementsAre(1, 2, 3, 4));
+  };
+  const auto removed = Make(2, &log_).Settle();
+  ASSERT_TRUE(removed.ok()) << removed.status();
+  EXPECT_THAT(*removed, ElementsAre(Generation{1}, Generation{2}));
+  EXPECT_THAT(slept_, ElementsAre(absl::Seconds(60)));
+  EXPECT_THAT(Stored(), ElementsAre(3, 4));
+  EXPECT_THAT(Announced(), ElementsAre(Pair(1, "RETIRED"), Pair(2, "RETIRED"), Pair(3, "RETAINED"), Pair(4, "ACTIVATED")));
+}
+
+TEST_F(LifecycleTest, TheCurrentGenerationIsNeverRetired) {
+  for (int64_t g = 1; g <= 4; ++g) {
+    WriteSnapshot(g);
+  }
+  ASSERT_TRUE(store_.Activate(Generation{1}).ok());
+  const auto removed = Make(2, &log_).Settle();
+  ASSERT_TRUE(removed.ok());
+  EXPECT_THAT(Stored(), ElementsAre(1, 3, 4));
+  EXPECT_EQ(Announced()[1], "ACTIVATED");
+}
+
+TEST_F(LifecycleTest, AGenerationActivatedDuringTheGraceStaysAndIsAnnouncedByTheNextRun) {
+  for (int64_t g = 1; g <= 3; ++g) {
+    WriteSnapshot(g);
+  }
+  ASSERT_TRUE(store_.Activate(Generation{3}).ok());
+  on_sleep_ = [this] { ASSERT_TRUE(store_.Activate(Generation{1}).ok()); };
+  const auto removed = Make(2, &log_).Settle();
+  ASSERT_TRUE(removed.ok()) << removed.status();
+  EXPECT_THAT(*removed, IsEmpty());
+  on_sleep_ = [] {};
+  ASSERT_TRUE(Make(2, &log_).Settle().ok());
+  EXPECT_EQ(Announced()[1], "ACTIVATED");
+}
+
+// A run died between announcing and deleting: the next one does not bring the generation back.
+TEST_F(LifecycleTest, WhatWasAnnouncedRetiredIsDeletedByTheNextRun) {
+  for (int64_t g = 1; g <= 3; ++g) {
+    WriteSnapshot(g);
+  }
+  ASSERT_TRUE(store_.Activate(Generation{3}).ok());
+  on_sleep_ = [this] { log_.SetBrokerAway(true); };
+  ASSERT_TRUE(Make(2, &log_).Settle().ok());
+  log_.SetBrokerAway(false);
+  WriteSnapshot(1);      // As if it had not been deleted.
+  ASSERT_TRUE(Make(3, &log_).Settle().ok());
+  EXPECT_THAT(Stored(), ElementsAre(2, 3));
+}
+
+TEST_F(LifecycleTest, AGenerationWithoutFilesIsAnnouncedRetired) {
+  WriteSnapshot(1);
+  WriteSnapshot(2);
+  ASSERT_TRUE(store_.Activate(Generation{2}).ok());
+  ASSERT_TRUE(Make(3, &log_).Settle().ok());
+  std::filesystem::remove_all(dir_.Join("snapshots/1"));
+  ASSERT_TRUE(Make(3, &log_).Settle().ok());
+  EXPECT_THAT(Announced(), ElementsAre(Pair(1, "RETIRED"), Pair(2, "ACTIVATED")));
+}
+
+TEST_F(LifecycleTest, WithoutKafkaOldOnesGoAtOnce) {
+  for (int64_t g = 1; g <= 3; ++g) {
+    WriteSnapshot(g);
+  }
+  ASSERT_TRUE(store_.Activate(Generation{3}).ok());
+  ASSERT_TRUE(Make(2, nullptr).Settle().ok());
+  EXPECT_THAT(slept_, IsEmpty());
+  EXPECT_THAT(Stored(), ElementsAre(2, 3));
+}
+
+}  // namespace
+}  // namespace tributary::batch

@@ -1,0 +1,316 @@
+#include "batch_layer/pipeline/run.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/config/config.h"
+#include "common/snapshot/snapshot.h"
+#include "tests/batch_layer/temp_dir.h"
+#include "tests/fakes/fake_clock.h"
+#include "tests/fakes/fake_event_log.h"
+
+namespace tributary::batch {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::Not;
+
+class RunTest : public testing::Test {
+ protected:
+  RunTest() : config_(DefaultConfig()) {
+    config_.mutable_storage()->set_snapshots_dir(dir_.Join("snapshots"));
+    config_.mutable_kafka()->set_segment_size(4);
+    config_.mutable_batch()->set_threads(1);
+    config_.mutable_batch()->mutable_ials()->set_dimensions(8);
+    config_.mutable_batch()->mutable_ials()->set_epochs(2);
+    config_.mutable_batch()->set_list_length(5);
+    for (const char* topic : {"events", "items", "users", "rules", "snapshots"}) {
+      EXPECT_TRUE(log_.CreateTopics({{.name = topic, .partitions = std::string(topic) == "events" ? 2 : 1}}).ok());
+    }
+    options_.sleep = [](absl::Duration) {};
+    options_.poll_timeout = absl::ZeroDuration();
+    options_.max_idle_polls = 3;
+    OpenHistory("history");
+  }
+  void OpenHistory(const std::string& name) {
+    history_.reset();
+    auto opened = History::Open({.dir = dir_.Join(name), .events_topic = "events", .segment_size = 4});
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    history_ = *std::move(opened);
+  }
+  void Produce(const std::string& topic, const std::string& key, std::optional<std::string> value, int partition = 0) {
+    auto producer = log_.OpenProducer();
+    ASSERT_TRUE(producer.ok());
+    ProduceRecord record;
+    record.topic = topic;
+    record.partition = PartitionId{partition};
+    record.key = key;
+    record.value = std::move(value);
+    ASSERT_TRUE((*producer)->Produce(std::move(record), absl::Seconds(1)).ok());
+  }
+  void Did(const std::string& user, v1::EventType type, const std::string& item, int partition = 0, bool anonymous = false) {
+    v1::Event event;
+    event.set_user_id(user);
+    event.set_type(type);
+    event.set_item_id(item);
+    event.set_anonymous(anonymous);
+    event.set_value(2.5);
+    event.mutable_event_time()->set_seconds(absl::ToUnixSeconds(clock_.Now()));
+    Produce("events", user, event.SerializeAsString(), partition);
+    clock_.Advance(absl::Seconds(1));
+  }
+  void PutItem(const std::string& id, const std::string& category) {
+    v1::Item item;
+    item.set_item_id(id);
+    item.add_categories(category);
+    Produce("items", id, item.SerializeAsString());
+  }
+  void SomeShopping() {
+    for (int user = 0; user < 20; ++user) {
+      for (int item = 0; item < 4; ++item) {
+        Did(absl::StrCat("u", user), v1::PURCHASE, absl::StrCat("i", (user % 2) * 10 + (user + item) % 6), user % 2);
+      }
+    }
+  }
+
+  absl::StatusOr<RunReport> Run(bool kafka = true) {
+    return RunBatch(config_, options_, *history_, kafka ? &log_ : nullptr, clock_);
+  }
+  std::unique_ptr<SnapshotReader> Open(const RunReport& report) {
+    auto reader = SnapshotReader::Open(dir_.Join("snapshots"), Generation{report.manifest.generation()},
+                                       SnapshotReader::Verify::kDigest, 1 << 20);
+    EXPECT_TRUE(reader.ok()) << reader.status();
+    return *std::move(reader);
+  }
+  static std::vector<std::string> Names(const SnapshotReader& reader, const v1::ScoredItems& list) {
+    std::vector<std::string> names;
+    for (const uint32_t item : list.items()) {
+      names.push_back(reader.ReadItem(ItemNumber{item})->item_id());
+    }
+    return names;
+  }
+
+  FakeClock clock_;
+  FakeEventLog log_{clock_};
+  const TempDir dir_;
+  v1::Config config_;
+  RunOptions options_;
+  std::unique_ptr<History> history_;
+};
+
+TEST_F(RunTest, AnEmptyHistoryGivesAValidSnapshotThatIsActivated) {
+  const auto report = Run();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_TRUE(report->activated);
+  EXPECT_EQ(report->manifest.generation(), 1);
+  EXPECT_EQ(report->manifest.events(), 0);
+  EXPECT_EQ(Open(*report)->item_count(), 0u);
+  EXPECT_EQ(*SnapshotStore(dir_.Join("snapshots")).Current(), Generation{1});
+}
+
+TEST_F(RunTest, OneEventGivesAValidSnapshot) {
+  Did("u", v1::PURCHASE, "i");
+  const auto report = Run();
+  ASSERT_TRUE(report.ok()) << report.status();
+  const auto reader = Open(*report);
+  v1::SnapshotUser user;
+  ASSERT_TRUE(reader->FindUser("u", &user).ok());
+  EXPECT_EQ(user.profile().items_size(), 1);
+  EXPECT_THAT(Names(*reader, user.list()), ElementsAre("i"));
+  EXPECT_EQ(reader->Watermark(PartitionId{0}), Offset{1});
+  EXPECT_EQ(reader->Watermark(PartitionId{1}), Offset{0});
+}
+
+TEST_F(RunTest, ManyEventsOfOneUser) {
+  for (int i = 0; i < 2000; ++i) {
+    Did("u", v1::VIEW, absl::StrCat("i", i));
+  }
+  const auto report = Run();
+  ASSERT_TRUE(report.ok()) << report.status();
+  const auto reader = Open(*report);
+  v1::SnapshotUser user;
+  ASSERT_TRUE(reader->FindUser("u", &user).ok());
+  EXPECT_EQ(user.profile().items_size(), 2000);
+  EXPECT_EQ(user.list().items_size(), 5);
+  EXPECT_EQ(report->manifest.users(), 1);
+}
+
+TEST_F(RunTest, TheManifestSaysWhatTheSnapshotIs) {
+  SomeShopping();
+  const auto report = Run();
+  ASSERT_TRUE(report.ok()) << report.status();
+  const v1::SnapshotManifest& manifest = report->manifest;
+  ASSERT_EQ(manifest.watermarks_size(), 2);
+  EXPECT_EQ(manifest.watermarks(0).watermark(), 40);
+  EXPECT_GT(manifest.watermarks(0).record_time_unix_ms(), 0);
+  EXPECT_EQ(manifest.segment_size(), 4);
+  EXPECT_EQ(manifest.events_topic(), "events");
+  EXPECT_EQ(manifest.events(), 80);
+  EXPECT_EQ(manifest.users(), 20);
+  EXPECT_EQ(manifest.items(), 12);
+  EXPECT_EQ(manifest.sessions(), 20);
+  EXPECT_EQ(manifest.last_event_time().seconds() - manifest.first_event_time().seconds(), 79);
+  EXPECT_FALSE(manifest.config_digest().empty());
+  EXPECT_FALSE(manifest.code_version().empty());
+  EXPECT_FALSE(manifest.instruction_set().empty());
+  EXPECT_FALSE(manifest.content_digest().empty());
+}
+
+TEST_F(RunTest, CountsAreTotalsBelowWAndTheCutCountsThoseOfTheLastPiece) {
+  for (int i = 0; i < 6; ++i) {      // Segments of 4: offsets 4 and 5 are the piece.
+    Did("u", v1::PURCHASE, "i");
+  }
+  const auto report = Run();
+  ASSERT_TRUE(report.ok()) << report.status();
+  const auto reader = Open(*report);
+  const CountKey key{v1::BY_ITEM, "i", v1::PURCHASE};
+  v1::CountTotal total;
+  ASSERT_TRUE(reader->FindCount(key, &total).ok());
+  EXPECT_EQ(total.events(), 6);
+  EXPECT_EQ(total.value_micros(), 15'000'000);
+  v1::LiveCounts message;
+  ASSERT_TRUE(reader->FindCutCounts(PartitionId{0}, &message).ok());
+  EXPECT_EQ(message.segment_start(), 4);
+  const auto cut = SegmentCounts::FromProto(message);
+  ASSERT_TRUE(cut.ok()) << cut.status();
+  EXPECT_EQ(cut->Total(key).events, 2);
+  EXPECT_TRUE(absl::IsNotFound(reader->FindCutCounts(PartitionId{1}, &message)));
+}
+
+TEST_F(RunTest, AnonymousAndUntrackedUsersCountButAreNotLearnedFrom) {
+  SomeShopping();
+  Did("nobody", v1::PURCHASE, "i0", 0, /*anonymous=*/true);
+  Did("private", v1::PURCHASE, "secret");
+  v1::UserRecord record;
+  record.set_user_id("private");
+  record.set_consent(v1::CONSENT_NO_TRACKING);
+  Produce("users", "private", record.SerializeAsString());
+  const auto report = Run();
+  ASSERT_TRUE(report.ok()) << report.status();
+  const auto reader = Open(*report);
+  for (const char* id : {"nobody", "private"}) {
+    v1::SnapshotUser user;
+    ASSERT_TRUE(reader->FindUser(id, &user).ok()) << id;
+    EXPECT_EQ(user.list().items_size(), 0) << id;
+    EXPECT_EQ(user.profile().items_size(), 1) << id;     // What they bought stays suppressed after the swap.
+  }
+  v1::CountTotal total;
+  ASSERT_TRUE(reader->FindCount({v1::BY_ITEM, "secret", v1::PURCHASE}, &total).ok());
+  EXPECT_EQ(total.events(), 1);
+  v1::ScoredItems popular;
+  ASSERT_TRUE(reader->FindPopular(kPopularOverall, &popular).ok());
+  EXPECT_THAT(Names(*reader, popular), Not(Contains("secret")));
+}
+
+TEST_F(RunTest, TheTopicOfItemsLiesOverImportedCatalogues) {
+  auto import = history_->BeginImport(1, "file");
+  ASSERT_TRUE(import.ok());
+  std::vector<v1::Item> items(2);
+  items[0].set_item_id("i0");
+  items[0].set_title("imported");
+  items[1].set_item_id("i1");
+  items[1].set_title("imported");
+  ASSERT_TRUE((*import)->Commit(0, items).ok());
+  import->reset();
+  PutItem("i1", "bags");
+  Produce("items", "i2", std::string("{\"item_id\": \"i2\", \"title\": \"json\"}"));
+  Produce("items", "i3", std::string("{\"no such field\": 1}"));
+  Did("u", v1::PURCHASE, "i1");
+  Did("u", v1::ADJUSTMENT, "postage");
+  const auto report = Run();
+  ASSERT_TRUE(report.ok()) << report.status();
+  const auto reader = Open(*report);
+  ASSERT_EQ(reader->item_count(), 3u);
+  EXPECT_EQ(reader->ReadItem(ItemNumber{0})->title(), "imported");
+  EXPECT_EQ(reader->ReadItem(ItemNumber{1})->title(), "");
+  EXPECT_EQ(reader->ReadItem(ItemNumber{2})->title(), "json");
+  v1::ScoredItems popular;
+  ASSERT_TRUE(reader->FindPopular(PopularCategoryScope("bags"), &popular).ok());
+  EXPECT_THAT(Names(*reader, popular), ElementsAre("i1"));
+  EXPECT_EQ(report->manifest.imports_size(), 1);
+}
+
+TEST_F(RunTest, TheSameInputGivesTheSameDigestOnAnyNumberOfThreadsAndSegments) {
+  SomeShopping();
+  const auto first = Run();
+  ASSERT_TRUE(first.ok()) << first.status();
+  config_.mutable_batch()->set_threads(3);
+  const auto second = Run();
+  ASSERT_TRUE(second.ok()) << second.status();
+  OpenHistory("other");
+  const auto third = Run();
+  ASSERT_TRUE(third.ok()) << third.status();
+  EXPECT_EQ(second->manifest.content_digest(), first->manifest.content_digest());
+  EXPECT_EQ(third->manifest.content_digest(), first->manifest.content_digest());
+  EXPECT_EQ(second->manifest.config_digest(), first->manifest.config_digest());
+  config_.mutable_batch()->set_seed(99);
+  const auto other_seed = Run();
+  ASSERT_TRUE(other_seed.ok());
+  EXPECT_NE(other_seed->manifest.content_digest(), first->manifest.content_digest());
+}
+
+TEST_F(RunTest, WithoutActivationTheCurrentSnapshotStays) {
+  ASSERT_TRUE(Run().ok());
+  options_.activate = false;
+  const auto report = Run();
+  ASSERT_TRUE(report.ok());
+  EXPECT_EQ(report->manifest.generation(), 2);
+  EXPECT_EQ(*SnapshotStore(dir_.Join("snapshots")).Current(), Generation{1});
+}
+
+TEST_F(RunTest, WithoutKafkaImportsAloneCountAndEveryWIsZero) {
+  const auto report = Run(/*kafka=*/false);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->manifest.watermarks_size(), 0);
+  EXPECT_THAT(report->partitions, IsEmpty());
+  EXPECT_EQ(*SnapshotStore(dir_.Join("snapshots")).Current(), Generation{1});
+}
+
+TEST_F(RunTest, AnUnreachableBrokerIsUnavailableAndChangesNothing) {
+  log_.SetBrokerAway(true);
+  EXPECT_EQ(Run().status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_FALSE(SnapshotStore(dir_.Join("snapshots")).Current().ok());
+}
+
+TEST_F(RunTest, AStopEndsTheRunBeforeItsNextStep) {
+  int steps = 0;
+  options_.on_step = [&steps](absl::string_view, absl::Duration, absl::string_view) { ++steps; };
+  options_.stopped = [&steps] { return steps == 2; };
+  EXPECT_EQ(Run().status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(steps, 2);
+}
+
+// A limit on file sizes gives the errors that a full disk gives.
+TEST_F(RunTest, AFullDiskLeavesTheCurrentSnapshotAndNothingHalfWritten) {
+  ASSERT_TRUE(Run().ok());
+  for (int i = 0; i < 3000; ++i) {
+    Did(absl::StrCat("user-", i * 7919), v1::VIEW, absl::StrCat("item-", i * 104729));
+  }
+  ::signal(SIGXFSZ, SIG_IGN);
+  struct rlimit before;
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  struct rlimit small = before;
+  small.rlim_cur = 16 * 1024;
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  const absl::Status status = Run().status();
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  EXPECT_FALSE(status.ok());
+  const SnapshotStore store(dir_.Join("snapshots"));
+  EXPECT_EQ(*store.Current(), Generation{1});
+  EXPECT_EQ(store.List()->size(), 1u);
+  const auto report = Run();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->manifest.events(), 3000);
+}
+
+}  // namespace
+}  // namespace tributary::batch
