@@ -45,11 +45,13 @@ bool Intersect(absl::Span<const Number> a, const std::vector<Number>& b) {
 
 }  // namespace
 
-void Merger::Prefetch(absl::Span<const ScoredItem> list) const {
+void Merger::Prefetch(absl::Span<const ScoredItem> list, bool records) const {
   for (const ScoredItem& scored : list) {
     if (Known(scored.item)) {
       b_.slots.Prefetch(Value(scored.item));
-      catalogue_.Prefetch(scored.item);
+      if (records) {
+        catalogue_.Prefetch(scored.item);
+      }
     }
   }
 }
@@ -104,7 +106,7 @@ void Merger::AddNeighbours(absl::Span<const ItemNumber> seeds, bool weigh_by_rec
   for (size_t k = 0; k < seeds.size(); ++k) {
     const double weight = weigh_by_recency ? static_cast<double>(kSessionSeeds - k) / kSessionSeeds : 1.0;
     const absl::Span<const ScoredItem> neighbours = in_.views->Neighbours(seeds[k]);
-    Prefetch(neighbours);
+    Prefetch(neighbours, /*records=*/false);
     for (const ScoredItem& scored : neighbours) {
       if (!Known(scored.item)) {
         continue;
@@ -149,6 +151,7 @@ void Merger::ChooseSessionCandidates(double weight, size_t most) {
   }
   const double scale = best > 0 ? weight / best : 0;
   for (const uint32_t index : b_.session_slots) {
+    catalogue_.Prefetch(ItemNumber{slots[index].number});
     slots[index].session_part *= scale;
   }
 }

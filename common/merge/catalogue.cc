@@ -21,15 +21,6 @@ std::optional<ItemNumber> Catalogue::Find(absl::string_view item_id) const {
   return number ? std::optional<ItemNumber>(ItemNumber{*number}) : std::nullopt;
 }
 
-absl::Span<const CategoryNumber> Catalogue::Categories(ItemNumber item) const {
-  const Block& block = BlockOf(item);
-  const Record& record = block.records[Value(item) % kBlockItems];
-  if (record.category_count <= kInlineCategories) {
-    return absl::MakeConstSpan(record.categories, record.category_count);
-  }
-  return absl::MakeConstSpan(block.more_categories).subspan(record.more_categories, record.category_count);
-}
-
 absl::Span<const LabelNumber> Catalogue::Labels(ItemNumber item) const {
   const Block& block = BlockOf(item);
   const Record& record = block.records[Value(item) % kBlockItems];
@@ -41,15 +32,7 @@ std::optional<double> Catalogue::Price(ItemNumber item) const {
   return std::isnan(price) ? std::nullopt : std::optional<double>(price);
 }
 
-bool Catalogue::IsAvailable(ItemNumber item, int64_t now_unix_ms) const {
-  const Record& record = RecordOf(item);
-  return !record.deleted && !record.out_of_stock && now_unix_ms >= record.available_from_unix_ms &&
-         now_unix_ms < record.available_until_unix_ms;
-}
-
 bool Catalogue::IsDeleted(ItemNumber item) const { return RecordOf(item).deleted; }
-
-void Catalogue::Prefetch(ItemNumber item) const { __builtin_prefetch(&RecordOf(item)); }
 
 std::optional<CategoryNumber> Catalogue::FindCategory(absl::string_view name) const {
   const std::optional<uint32_t> number = categories_.Find(name);
@@ -96,10 +79,6 @@ ItemNumber CatalogueBuilder::Put(const v1::Item& item) {
   const ItemNumber number{catalogue_.ids_.Intern(item.item_id())};
   Catalogue::Block& block = WritableBlock(Value(number) / Catalogue::kBlockItems);
   const uint32_t place = Value(number) % Catalogue::kBlockItems;
-  if (place == block.records.size()) {
-    block.records.emplace_back();
-  }
-
   Catalogue::Record record;
   if (item.has_available_from()) {
     record.available_from_unix_ms = UnixMs(item.available_from());

@@ -6,7 +6,8 @@
 namespace tributary {
 namespace {
 
-constexpr double kRankSteps = 1e6;   // Scores are rounded to this part of the best before they rank.
+constexpr double kRankSteps = 1e6;          // Scores are rounded to this part of the best before they rank.
+constexpr int64_t kPinned = 2'000'000;      // Above every rounded score.
 
 }  // namespace
 
@@ -30,7 +31,7 @@ absl::Status Merger::Run() {
   result_.unknown_user = in_.kind == MergeKind::kRecommend && in_.personal.empty() && b_.history.empty() &&
                          b_.facts.empty() && in_.recent_items.empty();
 
-  Prefetch(in_.personal);
+  Prefetch(in_.personal, /*records=*/true);
   MarkHistory();
   Exclude(in_.basket);
   Exclude(in_.shown);
@@ -161,32 +162,29 @@ void Merger::Rank() {
     candidate.score *= slot.personal_part + slot.session_part + slot.fallback_part;
     best_ = std::max(best_, candidate.score);
   }
-  if (best_ > 0) {
-    const double scale = kRankSteps / best_;
-    for (Candidate& candidate : b_.candidates) {
-      candidate.rank = static_cast<int64_t>(candidate.score * scale + 0.5);
-    }
+  const double scale = best_ > 0 ? kRankSteps / best_ : 0;
+  b_.ranked.clear();
+  for (uint32_t i = 0; i < b_.candidates.size(); ++i) {
+    const Candidate& candidate = b_.candidates[i];
+    b_.ranked.push_back({.order = candidate.pin < 0 ? static_cast<int64_t>(candidate.score * scale + 0.5)
+                                                    : kPinned + static_cast<int64_t>(candidate.pin * kRankSteps + 0.5),
+                         .candidate = i});
   }
-}
-
-bool Merger::Comes(const Candidate& a, const Candidate& b) const {
-  if (a.pin != b.pin) {
-    return a.pin > b.pin;
-  }
-  if (a.pin < 0 && a.rank != b.rank) {
-    return a.rank > b.rank;
-  }
-  return catalogue_.Id(a.item) < catalogue_.Id(b.item);
 }
 
 // A heap gives the best first and sorts no further than the page.
 void Merger::Emit() {
-  std::vector<Candidate>& heap = b_.candidates;
-  const auto comes_later = [this](const Candidate& a, const Candidate& b) { return Comes(b, a); };
+  std::vector<Ranked>& heap = b_.ranked;
+  const auto comes_later = [this](const Ranked& a, const Ranked& b) {
+    if (a.order != b.order) {
+      return a.order < b.order;
+    }
+    return catalogue_.Id(b_.candidates[a.candidate].item) > catalogue_.Id(b_.candidates[b.candidate].item);
+  };
   std::make_heap(heap.begin(), heap.end(), comes_later);
   while (!heap.empty()) {
     std::pop_heap(heap.begin(), heap.end(), comes_later);
-    const Candidate candidate = heap.back();
+    const Candidate& candidate = b_.candidates[heap.back().candidate];
     heap.pop_back();
     if (in_.max_per_category > 0) {
       const absl::Span<const CategoryNumber> categories = catalogue_.Categories(candidate.item);
@@ -209,7 +207,8 @@ void Merger::Emit() {
 void Merger::EmitItem(const Candidate& candidate) {
   MergedItem& item = result_.items.emplace_back();
   item.item = candidate.item;
-  item.score = static_cast<float>(static_cast<double>(candidate.rank) / kRankSteps * best_);
+  item.score = best_ > 0 ? static_cast<float>(std::floor(candidate.score * (kRankSteps / best_) + 0.5) / kRankSteps * best_)
+                         : 0;
   item.first_reason = static_cast<uint32_t>(result_.reasons.size());
   if (in_.without_reasons) {
     return;

@@ -36,7 +36,10 @@ struct MergeScratch::Buffers {
     ItemNumber item{};
     double pin = -1;                // Strength of the strongest pin; below 0: none.
     double score = 0;
-    int64_t rank = 0;               // Score in millionths of the best.
+  };
+  struct Ranked {
+    int64_t order = 0;              // Score in millionths of the best; pins above all of them.
+    uint32_t candidate = 0;
   };
   // Per category: what the fallback ladder and the diversity cap count.
   struct CategoryUse {
@@ -54,6 +57,7 @@ struct MergeScratch::Buffers {
   std::vector<ItemNumber> seeds;
   std::vector<uint32_t> session_slots;
   std::vector<Candidate> candidates;
+  std::vector<Ranked> ranked;
   std::vector<CategoryUse> ladder;
 };
 
@@ -69,10 +73,11 @@ class Merger {
   using Slot = MergeScratch::Buffers::Slot;
   using Candidate = MergeScratch::Buffers::Candidate;
   using CategoryUse = MergeScratch::Buffers::CategoryUse;
+  using Ranked = MergeScratch::Buffers::Ranked;
 
   bool Known(ItemNumber item) const { return Value(item) < catalogue_.size(); }
   Slot& SlotOf(ItemNumber item) { return b_.slots[Value(item)]; }
-  void Prefetch(absl::Span<const ScoredItem> list) const;
+  void Prefetch(absl::Span<const ScoredItem> list, bool records) const;
 
   // What must not be shown.
   void MarkHistory();
@@ -104,7 +109,6 @@ class Merger {
   void Rank();
   void Emit();
   void EmitItem(const Candidate& candidate);
-  bool Comes(const Candidate& a, const Candidate& b) const;
 
   const MergeInput& in_;
   const Catalogue& catalogue_;
