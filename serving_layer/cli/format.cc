@@ -1,0 +1,199 @@
+#include "serving_layer/cli/format.h"
+
+#include <algorithm>
+#include <cstddef>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "glog/logging.h"
+#include "google/protobuf/util/json_util.h"
+
+namespace tributary::serving {
+namespace {
+
+absl::Time ToTime(const google::protobuf::Timestamp& time) {
+  return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
+}
+
+absl::Duration ToDuration(const google::protobuf::Duration& duration) {
+  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+}
+
+std::string FormatDate(absl::Time time) { return absl::FormatTime("%Y-%m-%d %H:%M:%S", time, absl::UTCTimeZone()); }
+
+std::string FormatMicros(int64_t micros) { return absl::StrFormat("%.2f", static_cast<double>(micros) / 1e6); }
+
+std::string FormatPosition(const v1::EventPosition& position) {
+  return position.partition() < 0 ? absl::StrCat("import:", position.offset())
+                                  : absl::StrCat(position.partition(), ":", position.offset());
+}
+
+std::string RuleTarget(const v1::Rule& rule) {
+  switch (rule.target_case()) {
+    case v1::Rule::kItemId:
+      return absl::StrCat("item ", rule.item_id());
+    case v1::Rule::kCategory:
+      return absl::StrCat("category ", rule.category());
+    case v1::Rule::kLabel:
+      return absl::StrCat("label ", rule.label());
+    case v1::Rule::TARGET_NOT_SET:
+      break;
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string FormatTable(const std::vector<std::string>& header, absl::Span<const std::vector<std::string>> rows) {
+  std::vector<size_t> widths(header.size(), 0);
+  const auto widen = [&](const std::vector<std::string>& row) {
+    for (size_t i = 0; i < row.size(); ++i) {
+      widths[i] = std::max(widths[i], row[i].size());
+    }
+  };
+  widen(header);
+  for (const auto& row : rows) {
+    widen(row);
+  }
+  std::string text;
+  const auto append = [&](const std::vector<std::string>& row) {
+    for (size_t i = 0; i + 1 < row.size(); ++i) {
+      absl::StrAppendFormat(&text, "%-*s  ", static_cast<int>(widths[i]), row[i]);
+    }
+    absl::StrAppend(&text, row.back(), "\n");
+  };
+  append(header);
+  for (const auto& row : rows) {
+    append(row);
+  }
+  return text;
+}
+
+std::string FormatAge(absl::Duration age) {
+  if (age < absl::ZeroDuration()) {
+    return "0ms";
+  }
+  if (age < absl::Seconds(1)) {
+    return absl::StrCat(absl::ToInt64Milliseconds(age), "ms");
+  }
+  if (age < absl::Minutes(1)) {
+    return absl::StrCat(absl::ToInt64Seconds(age), "s");
+  }
+  if (age < absl::Hours(1)) {
+    return absl::StrCat(absl::ToInt64Minutes(age), "m");
+  }
+  return age < absl::Hours(24) ? absl::StrCat(absl::ToInt64Hours(age), "h")
+                               : absl::StrCat(absl::ToInt64Hours(age) / 24, "d");
+}
+
+std::string FormatReason(const v1::Reason& reason) {
+  switch (reason.kind_case()) {
+    case v1::Reason::kSource:
+      return absl::StrFormat("%s %.3g", v1::Source_Name(reason.source()), reason.part());
+    case v1::Reason::kCategoryBoost: {
+      const v1::EventReference& cause = reason.category_boost().cause();
+      const int others = reason.category_boost().causes() - 1;
+      return absl::StrFormat("x%.2f category %s (%s %s ago at %s%s)", reason.part(), reason.category_boost().category(),
+                             v1::EventType_Name(cause.type()), FormatAge(ToDuration(cause.age())),
+                             FormatPosition(cause.position()), others > 0 ? absl::StrCat(" and ", others, " more") : "");
+    }
+    case v1::Reason::kRule:
+      return absl::StrFormat("x%.2f rule %s", reason.part(), reason.rule().rule_id());
+    case v1::Reason::KIND_NOT_SET:
+      break;
+  }
+  return "?";
+}
+
+std::string FormatItems(const google::protobuf::RepeatedPtrField<v1::RecommendedItem>& items) {
+  std::vector<std::vector<std::string>> rows;
+  for (const v1::RecommendedItem& item : items) {
+    rows.push_back({absl::StrCat(rows.size() + 1), item.item_id(), absl::StrFormat("%.4f", item.score()),
+                    absl::StrJoin(item.reasons(), ", ", [](std::string* out, const v1::Reason& reason) {
+                      absl::StrAppend(out, FormatReason(reason));
+                    })});
+  }
+  return rows.empty() ? "no items\n" : FormatTable({"RANK", "ITEM", "SCORE", "REASONS"}, rows);
+}
+
+std::string FormatFreshness(const v1::Freshness& freshness, absl::Time now) {
+  std::string text = freshness.generation() == 0 ? "no snapshot" : absl::StrCat("snapshot ", freshness.generation());
+  if (freshness.has_snapshot_created()) {
+    absl::StrAppend(&text, " (", FormatAge(now - ToTime(freshness.snapshot_created())), " old)");
+  }
+  for (const v1::PartitionFreshness& partition : freshness.partitions()) {
+    absl::StrAppend(&text, "; partition ", partition.partition(), ": W ", partition.watermark(), ", applied ",
+                    partition.applied_offset());
+    if (partition.has_lag()) {
+      absl::StrAppend(&text, ", ", FormatAge(ToDuration(partition.lag())), " ago");
+    }
+  }
+  if (freshness.degraded_size() > 0) {
+    absl::StrAppend(&text, "; degraded: ", absl::StrJoin(freshness.degraded(), ", ", [](std::string* out, int value) {
+                      absl::StrAppend(out, v1::Degradation_Name(static_cast<v1::Degradation>(value)));
+                    }));
+  }
+  return absl::StrCat(text, "\n");
+}
+
+std::string FormatTotals(const v1::TotalsResponse& response) {
+  std::vector<std::vector<std::string>> rows;
+  for (const v1::Total& total : response.totals()) {
+    rows.push_back({total.key().empty() ? "(all)" : total.key(), v1::EventType_Name(total.type()),
+                    absl::StrCat(total.events()), FormatMicros(total.quantity_micros()),
+                    FormatMicros(total.value_micros())});
+  }
+  return rows.empty() ? "no events\n" : FormatTable({"KEY", "TYPE", "EVENTS", "QUANTITY", "VALUE"}, rows);
+}
+
+std::string FormatRules(const v1::ListRulesResponse& response) {
+  std::vector<std::vector<std::string>> rows;
+  for (const v1::Rule& rule : response.rules()) {
+    rows.push_back({rule.rule_id(), v1::RuleAction_Name(rule.action()), RuleTarget(rule),
+                    absl::StrFormat("%g", rule.strength()), rule.segment().empty() ? "(all)" : rule.segment(),
+                    rule.has_start() ? FormatDate(ToTime(rule.start())) : "-",
+                    rule.has_end() ? FormatDate(ToTime(rule.end())) : "-", rule.comment()});
+  }
+  return rows.empty() ? "no rules\n"
+                      : FormatTable({"RULE", "ACTION", "TARGET", "STRENGTH", "SEGMENT", "START", "END", "COMMENT"}, rows);
+}
+
+std::string FormatSnapshots(absl::Span<const v1::SnapshotManifest> manifests, std::optional<int64_t> current) {
+  std::vector<std::vector<std::string>> rows;
+  for (size_t i = manifests.size(); i-- > 0;) {
+    const v1::SnapshotManifest& manifest = manifests[i];
+    rows.push_back({absl::StrCat(manifest.generation(), manifest.generation() == current ? "*" : ""),
+                    FormatDate(ToTime(manifest.created())), absl::StrCat(manifest.events()),
+                    absl::StrCat(manifest.users()), absl::StrCat(manifest.items()),
+                    absl::StrJoin(manifest.metrics(), " ", [](std::string* out, const v1::QualityMetric& metric) {
+                      if (metric.model().empty()) {
+                        absl::StrAppendFormat(out, "%s=%.4f", metric.name(), metric.value());
+                      }
+                    })});
+  }
+  return rows.empty() ? "no snapshots\n"
+                      : FormatTable({"GENERATION", "CREATED", "EVENTS", "USERS", "ITEMS", "QUALITY"}, rows);
+}
+
+std::string FormatDeadLetters(absl::Span<const ListedDeadLetter> letters) {
+  std::vector<std::vector<std::string>> rows;
+  for (const ListedDeadLetter& listed : letters) {
+    rows.push_back({FormatPosition(listed.position),
+                    FormatDate(absl::FromUnixMillis(listed.letter.record_time_unix_ms())),
+                    absl::StrCat(listed.letter.source_topic(), " ", FormatPosition(listed.letter.source())),
+                    v1::RejectCause_Name(listed.letter.cause()),
+                    listed.letter.field().empty() ? "-" : listed.letter.field(), listed.letter.reason()});
+  }
+  return rows.empty() ? "no dead letters\n"
+                      : FormatTable({"AT", "TIME", "SOURCE", "CAUSE", "FIELD", "REASON"}, rows);
+}
+
+std::string FormatJson(const google::protobuf::Message& message) {
+  std::string text;
+  const auto status = google::protobuf::util::MessageToJsonString(message, &text);
+  CHECK(status.ok()) << status.ToString();
+  return absl::StrCat(text, "\n");
+}
+
+}  // namespace tributary::serving

@@ -1,0 +1,53 @@
+#ifndef TRIBUTARY_SERVING_LAYER_CLI_FORMAT_H_
+#define TRIBUTARY_SERVING_LAYER_CLI_FORMAT_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "google/protobuf/message.h"
+#include "google/protobuf/repeated_ptr_field.h"
+#include "tributary/v1/analytics_service.pb.h"
+#include "tributary/v1/catalogue_service.pb.h"
+#include "tributary/v1/dead_letter.pb.h"
+#include "tributary/v1/recommendation_service.pb.h"
+#include "tributary/v1/snapshot.pb.h"
+
+// What `tributary` prints: tables for people, one line of JSON for machines. Pure functions; every text ends in a newline.
+namespace tributary::serving {
+
+// Columns as wide as their widest cell, two spaces between; the last one is not padded.
+std::string FormatTable(const std::vector<std::string>& header, absl::Span<const std::vector<std::string>> rows);
+
+// 850ms, 12s, 5m, 3h, 2d: the largest unit of which there is at least one.
+std::string FormatAge(absl::Duration age);
+
+// One reason in a few words: `PERSONAL 0.81`, `x1.30 category lamp (VIEW 2m ago at 0:1042)`, `x0.50 rule bury-old`.
+std::string FormatReason(const v1::Reason& reason);
+
+// Rank, item, score and reasons of each item.
+std::string FormatItems(const google::protobuf::RepeatedPtrField<v1::RecommendedItem>& items);
+
+// What the answer rests on, in one line.
+std::string FormatFreshness(const v1::Freshness& freshness, absl::Time now);
+
+std::string FormatTotals(const v1::TotalsResponse& response);
+std::string FormatRules(const v1::ListRulesResponse& response);
+std::string FormatSnapshots(absl::Span<const v1::SnapshotManifest> manifests, std::optional<int64_t> current);
+
+// A dead letter and where it lies.
+struct ListedDeadLetter {
+  v1::EventPosition position;
+  v1::DeadLetter letter;
+};
+std::string FormatDeadLetters(absl::Span<const ListedDeadLetter> letters);
+
+// One line of proto3 JSON: names as in the .proto files in lower camel case, unset fields left out.
+std::string FormatJson(const google::protobuf::Message& message);
+
+}  // namespace tributary::serving
+
+#endif  // TRIBUTARY_SERVING_LAYER_CLI_FORMAT_H_

@@ -1,0 +1,398 @@
+#include "serving_layer/cli/command_line.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/event_log/topics.h"
+#include "common/snapshot/snapshot.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/fakes/fake_clock.h"
+#include "tests/fakes/fake_event_log.h"
+
+namespace tributary::serving {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+// Remembers the last request of each kind and answers what a test put in.
+struct FakeServer {
+  std::string address;
+  absl::Status status;
+  v1::RecommendRequest recommend_request;
+  v1::RecommendResponse recommend;
+  v1::SimilarItemsRequest similar_request;
+  v1::PopularRequest popular_request;
+  v1::PublishRequest publish_request;
+  v1::PublishResponse publish;
+  v1::TotalsRequest totals_request;
+  std::vector<v1::Item> items;
+  v1::PutRuleRequest rule_request;
+  v1::ListRulesResponse rules;
+  std::string deleted_rule;
+};
+
+class FakeClient final : public ServingClient {
+ public:
+  explicit FakeClient(FakeServer& server) : server_(server) {}
+  absl::StatusOr<v1::RecommendResponse> Recommend(const v1::RecommendRequest& request) override {
+    server_.recommend_request = request;
+    return Answer(server_.recommend);
+  }
+  absl::StatusOr<v1::SimilarItemsResponse> SimilarItems(const v1::SimilarItemsRequest& request) override {
+    server_.similar_request = request;
+    return Answer(v1::SimilarItemsResponse());
+  }
+  absl::StatusOr<v1::PopularResponse> Popular(const v1::PopularRequest& request) override {
+    server_.popular_request = request;
+    return Answer(v1::PopularResponse());
+  }
+  absl::StatusOr<v1::PublishResponse> Publish(const v1::PublishRequest& request) override {
+    server_.publish_request = request;
+    return Answer(server_.publish);
+  }
+  absl::StatusOr<v1::TotalsResponse> Totals(const v1::TotalsRequest& request) override {
+    server_.totals_request = request;
+    return Answer(v1::TotalsResponse());
+  }
+  absl::StatusOr<v1::PutItemResponse> PutItem(const v1::PutItemRequest& request) override {
+    server_.items.push_back(request.item());
+    return Answer(v1::PutItemResponse());
+  }
+  absl::StatusOr<v1::PutRuleResponse> PutRule(const v1::PutRuleRequest& request) override {
+    server_.rule_request = request;
+    return Answer(v1::PutRuleResponse());
+  }
+  absl::StatusOr<v1::ListRulesResponse> ListRules(const v1::ListRulesRequest&) override { return Answer(server_.rules); }
+  absl::StatusOr<v1::DeleteRuleResponse> DeleteRule(const v1::DeleteRuleRequest& request) override {
+    server_.deleted_rule = request.rule_id();
+    return Answer(v1::DeleteRuleResponse());
+  }
+
+ private:
+  template <typename Response>
+  absl::StatusOr<Response> Answer(const Response& response) {
+    if (!server_.status.ok()) {
+      return server_.status;
+    }
+    return response;
+  }
+  FakeServer& server_;
+};
+
+// The tests' EventLog outlives a command.
+class SharedLog final : public EventLog {
+ public:
+  explicit SharedLog(EventLog& log) : log_(log) {}
+  absl::StatusOr<std::unique_ptr<LogReader>> OpenReader(Isolation isolation) override { return log_.OpenReader(isolation); }
+  absl::StatusOr<std::unique_ptr<GroupReader>> JoinGroup(const GroupReaderOptions& options) override {
+    return log_.JoinGroup(options);
+  }
+  absl::StatusOr<std::unique_ptr<LogProducer>> OpenProducer() override { return log_.OpenProducer(); }
+  absl::StatusOr<std::unique_ptr<TransactionalProducer>> OpenTransactionalProducer(const std::string& id) override {
+    return log_.OpenTransactionalProducer(id);
+  }
+  absl::Status CreateTopics(absl::Span<const TopicOptions> topics) override { return log_.CreateTopics(topics); }
+  absl::StatusOr<int> PartitionCount(const std::string& topic) override { return log_.PartitionCount(topic); }
+  absl::StatusOr<OffsetRange> Offsets(const TopicPartition& partition, Isolation isolation) override {
+    return log_.Offsets(partition, isolation);
+  }
+  absl::StatusOr<std::vector<std::pair<std::string, std::string>>> TopicConfig(const std::string& topic) override {
+    return log_.TopicConfig(topic);
+  }
+
+ private:
+  EventLog& log_;
+};
+
+class CommandLineTest : public ::testing::Test {
+ protected:
+  CommandLineTest() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "tributary_cli_XXXXXX").string();
+    dir = mkdtemp(pattern.data());
+  }
+  ~CommandLineTest() override { std::filesystem::remove_all(dir); }
+
+  int Run(std::vector<std::string> arguments) {
+    out.str("");
+    err.str("");
+    const Environment environment{.out = out,
+                                  .err = err,
+                                  .clock = clock,
+                                  .sleep_until = [this](absl::Time time) { clock.Set(time); },
+                                  .connect =
+                                      [this](const std::string& address) {
+                                        server.address = address;
+                                        return std::make_unique<FakeClient>(server);
+                                      },
+                                  .open_log = [this](const v1::KafkaConfig&) -> absl::StatusOr<std::unique_ptr<EventLog>> {
+                                    if (!log_status.ok()) {
+                                      return log_status;
+                                    }
+                                    return std::make_unique<SharedLog>(log);
+                                  }};
+    return RunCommandLine(arguments, environment);
+  }
+  std::string WriteFile(const std::string& name, const std::string& content) {
+    const std::string path = absl::StrCat(dir, "/", name);
+    std::ofstream(path) << content;
+    return path;
+  }
+
+  FakeClock clock;
+  FakeEventLog log{clock};
+  absl::Status log_status;
+  FakeServer server;
+  std::string dir;
+  std::ostringstream out;
+  std::ostringstream err;
+};
+
+TEST_F(CommandLineTest, WrongUsageAnswersTwo) {
+  EXPECT_EQ(Run({}), kExitUsage);
+  EXPECT_EQ(Run({"nonsense"}), kExitUsage);
+  EXPECT_EQ(Run({"similar"}), kExitUsage);
+  EXPECT_EQ(Run({"recommend", "u", "--limit", "many"}), kExitUsage);
+  EXPECT_EQ(Run({"recommend", "u", "--config", dir + "/missing.textproto"}), kExitUsage);
+  EXPECT_THAT(err.str(), AllOf(StartsWith("tributary: "), HasSubstr("missing.textproto")));
+  EXPECT_EQ(Run({"--help"}), kExitOk);
+  EXPECT_THAT(out.str(), HasSubstr("Exit codes"));
+}
+
+TEST_F(CommandLineTest, ErrorsAreOneLineAndTheirKindTheExitCode) {
+  server.status = absl::InvalidArgumentError("limit refused: field=limit");
+  EXPECT_EQ(Run({"recommend", "u"}), kExitRefused);
+  EXPECT_EQ(err.str(), "tributary: limit refused: field=limit\n");
+  server.status = absl::UnavailableError("no\nanswer");
+  EXPECT_EQ(Run({"recommend", "u"}), kExitUnavailable);
+  EXPECT_EQ(err.str(), "tributary: no answer\n");
+  server.status = absl::UnimplementedError("not yet");
+  EXPECT_EQ(Run({"recommend", "u"}), kExitFailed);
+  EXPECT_THAT(out.str(), IsEmpty());
+}
+
+TEST_F(CommandLineTest, ServerComesFromTheFlagElseTheConfiguration) {
+  Run({"popular", "--server", "far:1"});
+  EXPECT_EQ(server.address, "far:1");
+  Run({"--set", "serving { listen_address: \"near:2\" }", "popular"});
+  EXPECT_EQ(server.address, "near:2");
+}
+
+TEST_F(CommandLineTest, RecommendPassesEveryFlagOn) {
+  EXPECT_EQ(Run({"recommend", "u", "--limit", "5", "--in-category", "mug,cup", "--not-item", "x", "--min-price", "1.5",
+                 "--exclude-seen", "--max-per-category", "2", "--basket", "b1,b2", "--current-item", "c", "--page-token",
+                 "p", "--after-token", "1:42", "--max-wait", "0.25"}),
+            kExitOk);
+  const v1::RecommendRequest& request = server.recommend_request;
+  EXPECT_EQ(request.user_id(), "u");
+  EXPECT_EQ(request.limit(), 5);
+  EXPECT_THAT(request.filter().include_categories(), ElementsAre("mug", "cup"));
+  EXPECT_THAT(request.filter().exclude_items(), ElementsAre("x"));
+  EXPECT_EQ(request.filter().min_price(), 1.5);
+  EXPECT_FALSE(request.filter().has_max_price());
+  EXPECT_TRUE(request.exclude_seen());
+  EXPECT_EQ(request.max_per_category(), 2);
+  EXPECT_THAT(request.context().basket(), ElementsAre("b1", "b2"));
+  EXPECT_EQ(request.context().current_item(), "c");
+  EXPECT_EQ(request.page_token(), "p");
+  EXPECT_EQ(request.min_freshness().position().partition(), 1);
+  EXPECT_EQ(request.min_freshness().position().offset(), 42);
+  EXPECT_EQ(request.max_wait().nanos(), 250'000'000);
+}
+
+TEST_F(CommandLineTest, RecommendPrintsItemsAndFreshnessOrJson) {
+  server.recommend.add_items()->set_item_id("a");
+  server.recommend.mutable_freshness()->set_generation(3);
+  server.recommend.set_next_page_token("more");
+  EXPECT_EQ(Run({"recommend", "u"}), kExitOk);
+  EXPECT_THAT(out.str(), AllOf(HasSubstr("RANK"), HasSubstr("snapshot 3\n"), HasSubstr("--page-token more")));
+  EXPECT_EQ(Run({"recommend", "u", "--json"}), kExitOk);
+  EXPECT_EQ(out.str(), "{\"items\":[{\"itemId\":\"a\"}],\"nextPageToken\":\"more\",\"freshness\":{\"generation\":\"3\"}}\n");
+}
+
+TEST_F(CommandLineTest, ABadTokenIsRefusedAndAnUnreachedOneAnswersFive) {
+  for (const std::string token : {"7", "x:1", "1:", "1:-2"}) {
+    EXPECT_EQ(Run({"recommend", "u", "--after-token", token}), kExitRefused) << token;
+    EXPECT_THAT(err.str(), HasSubstr("field=after-token"));
+  }
+  server.recommend.mutable_freshness()->add_degraded(v1::FRESHNESS_NOT_REACHED);
+  EXPECT_EQ(Run({"recommend", "u", "--after-token", "1:2"}), kExitNotVisible);
+}
+
+TEST_F(CommandLineTest, SimilarPopularAndTotalsAsk) {
+  EXPECT_EQ(Run({"similar", "a", "b", "--user", "u"}), kExitOk);
+  EXPECT_THAT(server.similar_request.item_ids(), ElementsAre("a", "b"));
+  EXPECT_EQ(server.similar_request.user_id(), "u");
+  EXPECT_EQ(Run({"popular", "--category", "mug", "--limit", "3"}), kExitOk);
+  EXPECT_EQ(server.popular_request.category(), "mug");
+  EXPECT_EQ(server.popular_request.limit(), 3);
+  EXPECT_EQ(Run({"totals", "by_item", "a", "b"}), kExitOk);
+  EXPECT_EQ(server.totals_request.measure(), v1::BY_ITEM);
+  EXPECT_THAT(server.totals_request.keys(), ElementsAre("a", "b"));
+  EXPECT_EQ(Run({"totals", "by_moon"}), kExitRefused);
+  EXPECT_THAT(err.str(), HasSubstr("field=measure"));
+}
+
+TEST_F(CommandLineTest, PublishTakesAFlagAFieldOrJson) {
+  server.publish.mutable_position()->set_partition(1);
+  server.publish.mutable_position()->set_offset(42);
+  EXPECT_EQ(Run({"publish", "--user", "u", "--type", "add-to-cart", "--item", "a", "--value", "2.5", "--attribute",
+                 "store=x=y", "--time", "2026-01-31T12:00:00Z", "--event-id", "e"}),
+            kExitOk);
+  EXPECT_EQ(out.str(), "published at 1:42\n");
+  const v1::Event event = server.publish_request.event();
+  EXPECT_EQ(event.type(), v1::ADD_TO_CART);
+  EXPECT_EQ(event.value(), 2.5);
+  EXPECT_FALSE(event.has_quantity());
+  EXPECT_EQ(event.attributes().at("store"), "x=y");
+  EXPECT_EQ(event.event_time().seconds(), 1769860800);
+  EXPECT_EQ(Run({"publish", "--event-json", R"({"userId":"v","type":"VIEW"})"}), kExitOk);
+  EXPECT_EQ(server.publish_request.event().user_id(), "v");
+}
+
+TEST_F(CommandLineTest, PublishNamesTheFieldThatIsWrong) {
+  EXPECT_EQ(Run({"publish", "--user", "u", "--type", "peek"}), kExitRefused);
+  EXPECT_THAT(err.str(), HasSubstr("field=type"));
+  EXPECT_EQ(Run({"publish", "--user", "u", "--type", "VIEW", "--time", "yesterday"}), kExitRefused);
+  EXPECT_THAT(err.str(), HasSubstr("field=time"));
+  EXPECT_EQ(Run({"publish", "--user", "u", "--type", "VIEW", "--attribute", "novalue"}), kExitRefused);
+  EXPECT_THAT(err.str(), HasSubstr("field=attribute"));
+  EXPECT_EQ(Run({"publish", "--event-json", R"({"usr":"v"})"}), kExitRefused);
+  EXPECT_THAT(err.str(), HasSubstr("usr"));
+  EXPECT_EQ(Run({"publish", "--event-json", "{}", "--user", "u"}), kExitRefused);
+}
+
+TEST_F(CommandLineTest, PublishWaitsUntilAnAnswerRestsOnTheEvent) {
+  server.publish.mutable_token()->mutable_position()->set_offset(42);
+  EXPECT_EQ(Run({"publish", "--user", "u", "--type", "VIEW", "--item", "a", "--wait"}), kExitOk);
+  EXPECT_EQ(server.recommend_request.min_freshness().position().offset(), 42);
+  EXPECT_THAT(out.str(), HasSubstr("visible after 0.0 ms\n"));
+  EXPECT_EQ(Run({"publish", "--user", "u", "--type", "VIEW", "--item", "a", "--wait", "--json"}), kExitOk);
+  EXPECT_THAT(out.str(), HasSubstr("\"visibleMs\":0.000}\n"));
+  server.recommend.mutable_freshness()->add_degraded(v1::FRESHNESS_NOT_REACHED);
+  EXPECT_EQ(Run({"publish", "--user", "u", "--type", "VIEW", "--item", "a", "--wait"}), kExitNotVisible);
+  EXPECT_THAT(err.str(), HasSubstr("not visible within 10 s"));
+}
+
+TEST_F(CommandLineTest, ItemsAreReadAsJsonLines) {
+  const std::string path = WriteFile("items.jsonl", "{\"itemId\":\"a\"}\n\n{\"itemId\":\"b\",\"stock\":\"3\"}\n");
+  EXPECT_EQ(Run({"items", "put", "--file", path}), kExitOk);
+  EXPECT_EQ(out.str(), "2 items put\n");
+  ASSERT_EQ(server.items.size(), 2u);
+  EXPECT_EQ(server.items[1].stock(), 3);
+  EXPECT_EQ(Run({"items", "put", "--file", WriteFile("bad.jsonl", "{\"itemId\":\"a\"}\n{\"itemid2\":\"b\"}\n")}),
+            kExitRefused);
+  EXPECT_THAT(err.str(), AllOf(HasSubstr("itemid2"), HasSubstr("line=2")));
+  EXPECT_EQ(Run({"items", "put", "--file", dir + "/none"}), kExitRefused);
+}
+
+TEST_F(CommandLineTest, RulesArePutListedAndDeleted) {
+  EXPECT_EQ(Run({"rules", "put", "r1", "--action", "boost", "--category", "mug", "--strength", "0.5", "--end",
+                 "2026-01-31T12:00:00Z"}),
+            kExitOk);
+  EXPECT_EQ(server.rule_request.rule().action(), v1::BOOST);
+  EXPECT_EQ(server.rule_request.rule().category(), "mug");
+  EXPECT_EQ(server.rule_request.rule().end().seconds(), 1769860800);
+  EXPECT_EQ(Run({"rules", "put", "r1", "--action", "shout"}), kExitRefused);
+  EXPECT_EQ(Run({"rules", "put", "r1", "--action", "hide", "--item", "a", "--label", "b"}), kExitUsage);
+  server.rules.add_rules()->set_rule_id("r1");
+  EXPECT_EQ(Run({"rules", "list"}), kExitOk);
+  EXPECT_THAT(out.str(), HasSubstr("r1"));
+  EXPECT_EQ(Run({"rules", "delete", "r1"}), kExitOk);
+  EXPECT_EQ(server.deleted_rule, "r1");
+}
+
+TEST_F(CommandLineTest, TopicsAreCreatedAndReplayFillsThem) {
+  EXPECT_EQ(Run({"topics", "create", "--set", "kafka { partitions: 2 topic_prefix: \"t.\" }"}), kExitOk);
+  EXPECT_THAT(out.str(), HasSubstr("t.events"));
+  EXPECT_EQ(log.PartitionCount("t.events").value(), 2);
+  const std::string path = WriteFile("events.jsonl",
+                                     "{\"userId\":\"u\",\"type\":\"VIEW\",\"itemId\":\"a\",\"eventTime\":\"2020-01-01T00:00:00Z\"}\n");
+  EXPECT_EQ(Run({"replay", path, "--speed", "100", "--shift-to-now", "--set", "kafka { topic_prefix: \"t.\" }"}), kExitOk)
+      << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("1 events sent"));
+  EXPECT_EQ(log.Records({"t.events", PartitionOfKey("u", 2)}, Isolation::kCommitted).size(), 1u);
+  log_status = absl::UnavailableError("no broker: brokers=127.0.0.1:9092");
+  EXPECT_EQ(Run({"topics", "create"}), kExitUnavailable);
+}
+
+TEST_F(CommandLineTest, DeadLettersAreListedLatestFirst) {
+  ASSERT_EQ(Run({"topics", "create"}), kExitOk);
+  EXPECT_EQ(Run({"dead-letters", "list"}), kExitOk);
+  EXPECT_EQ(out.str(), "no dead letters\n");
+  const auto producer = log.OpenProducer().value();
+  for (int i = 0; i < 5; ++i) {
+    v1::DeadLetter letter;
+    letter.set_reason(absl::StrCat("reason ", i));
+    letter.set_record_time_unix_ms(1000 * i);
+    ASSERT_TRUE(producer->Produce({.topic = "dead-letters", .key = "u", .value = letter.SerializeAsString()},
+                                  absl::Seconds(1)).ok());
+  }
+  EXPECT_EQ(Run({"dead-letters", "list", "--limit", "2"}), kExitOk);
+  EXPECT_THAT(out.str(), AllOf(HasSubstr("reason 4"), HasSubstr("reason 3"), Not(HasSubstr("reason 2"))));
+}
+
+class SnapshotsCommandTest : public CommandLineTest {
+ protected:
+  int RunOn(std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--set", absl::StrCat("storage { snapshots_dir: \"", dir, "\" }")});
+    return Run(arguments);
+  }
+  void Write(int64_t generation) {
+    auto writer = SnapshotWriter::Create(dir, Generation{generation});
+    ASSERT_TRUE(writer.ok()) << writer.status();
+    v1::Item item;
+    item.set_item_id("a");
+    ASSERT_TRUE((*writer)->WriteItems({item}).ok());
+    ASSERT_TRUE((*writer)->WriteNeighbours(std::vector<std::vector<ScoredItem>>(1)).ok());
+    const auto manifest = (*writer)->Finish(v1::SnapshotManifest());
+    ASSERT_TRUE(manifest.ok()) << manifest.status();
+  }
+};
+
+TEST_F(SnapshotsCommandTest, ListActivateAndRollback) {
+  EXPECT_EQ(RunOn({"snapshots", "list"}), kExitOk) << err.str();
+  EXPECT_EQ(out.str(), "no snapshots\n");
+  Write(1);
+  Write(2);
+  EXPECT_EQ(RunOn({"snapshots", "rollback"}), kExitRefused);
+  EXPECT_EQ(RunOn({"snapshots", "activate", "2"}), kExitOk) << err.str();
+  EXPECT_EQ(RunOn({"snapshots", "list"}), kExitOk);
+  EXPECT_THAT(out.str(), HasSubstr("2*"));
+  EXPECT_EQ(RunOn({"snapshots", "list", "--json"}), kExitOk);
+  EXPECT_THAT(out.str(), AllOf(HasSubstr("\"generation\":\"2\""), HasSubstr("\"serving\":true"), Not(HasSubstr("\"files\""))));
+  EXPECT_EQ(RunOn({"snapshots", "rollback"}), kExitOk);
+  EXPECT_EQ(out.str(), "snapshot 1 is current\n");
+  EXPECT_EQ(RunOn({"snapshots", "rollback"}), kExitRefused);
+  EXPECT_THAT(err.str(), HasSubstr("current=1"));
+  EXPECT_EQ(RunOn({"snapshots", "activate", "7"}), kExitRefused);
+  EXPECT_EQ(RunOn({"snapshots", "activate", "0"}), kExitUsage);
+}
+
+TEST_F(SnapshotsCommandTest, VerifyFindsADamagedFile) {
+  Write(1);
+  ASSERT_EQ(RunOn({"snapshots", "activate", "1"}), kExitOk);
+  EXPECT_EQ(RunOn({"snapshots", "verify"}), kExitOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("snapshot 1 is whole"));
+  const std::string path = dir + "/1/items.bin";
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(-1, std::ios::end);
+  file.put('\x7f');
+  file.close();
+  EXPECT_EQ(RunOn({"snapshots", "verify", "1"}), kExitFailed);
+  EXPECT_THAT(err.str(), HasSubstr("items.bin"));
+}
+
+}  // namespace
+}  // namespace tributary::serving
