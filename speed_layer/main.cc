@@ -1,0 +1,68 @@
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "absl/time/clock.h"
+#include "common/clock/clock.h"
+#include "common/config/config.h"
+#include "common/kafka/kafka_event_log.h"
+#include "common/metrics/metrics.h"
+#include "common/process/stop_signal.h"
+#include "common/status/status_macros.h"
+#include "glog/logging.h"
+#include "speed_layer/speed_layer.h"
+
+namespace tributary::speed {
+namespace {
+
+// A signal is looked at this often while waiting to try again.
+constexpr absl::Duration kLongestSleep = absl::Milliseconds(100);
+
+absl::Status Run(const v1::Config& config, const StopSignal& stop) {
+  MetricsRegistry metrics;
+  if (!config.speed().metrics_address().empty())
+    TRIBUTARY_RETURN_IF_ERROR(metrics.Serve(config.speed().metrics_address()));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<EventLog> log, OpenKafka(config.kafka()));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<SpeedLayer> layer,
+                             SpeedLayer::Open(*log, SystemClock(), metrics, {.config = config}));
+  LOG(INFO) << "running: instance=" << config.speed().instance() << " group=" << config.speed().group();
+  while (!stop.stopped()) {
+    TRIBUTARY_RETURN_IF_ERROR(layer->RunOnce());
+    if (const absl::Duration delay = layer->delay(); delay > absl::ZeroDuration()) {
+      absl::SleepFor(std::min(delay, kLongestSleep));
+    }
+  }
+  LOG(INFO) << "stopping: instance=" << config.speed().instance();
+  return layer->Stop();
+}
+
+}  // namespace
+}  // namespace tributary::speed
+
+int main(int argc, char** argv) {
+  tributary::StopSignal stop;
+  tributary::InitLogging(argv[0]);
+  std::string path;
+  std::vector<std::string> overrides;
+  std::string instance;
+  CLI::App app(
+      "tributary-speed: turns events into live state. One member of a consumer group; start as many as you like.");
+  app.add_option("--config", path, "Configuration file (protobuf text format); without it the defaults hold");
+  app.add_option("--set", overrides, "Laid over the configuration, such as 'speed { checkpoint_ms: 500 }'; repeatable")
+      ->allow_extra_args(false);
+  app.add_option("--instance", instance, "Stable name of this instance; the same as speed.instance");
+  CLI11_PARSE(app, argc, argv);
+
+  absl::StatusOr<tributary::v1::Config> config = tributary::LoadConfig(path, overrides);
+  if (config.ok() && !instance.empty()) config->mutable_speed()->set_instance(instance);
+  absl::Status status = config.status();
+  if (status.ok()) status = tributary::ValidateConfig(*config);
+  if (status.ok()) status = tributary::speed::Run(*config, stop);
+  if (status.ok()) return EXIT_SUCCESS;
+  LOG(ERROR) << "tributary-speed ends: " << status;
+  return EXIT_FAILURE;
+}

@@ -1,0 +1,115 @@
+#include "speed_layer/partition_restore.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_format.h"
+#include "common/status/status_macros.h"
+
+namespace tributary::speed {
+
+absl::Status PartitionRestore::Add(const LogRecord& record) {
+  ++records_;
+  if (record.source.topic == settings_->topics.live_counts) return AddCounts(record);
+  if (record.key != kProgressKey) return AddView(record);
+  v1::Progress progress;
+  if (!record.value || !progress.ParseFromString(*record.value)) return Unreadable(record, "not a progress record");
+  progress_ = std::move(progress);
+  return absl::OkStatus();
+}
+
+absl::Status PartitionRestore::AddView(const LogRecord& record) {
+  if (!record.value) {
+    users_.Erase(record.key);
+    return absl::OkStatus();
+  }
+  v1::SpeedView view;
+  if (!view.ParseFromString(*record.value)) return Unreadable(record, "not a speed view");
+  absl::StatusOr<LiveUser> user = LiveUser::FromProto(view);
+  if (!user.ok()) return Unreadable(record, user.status().message());
+  UserEntry& entry = users_.Get(record.key);
+  entry.user = *std::move(user);
+  entry.published = true;
+  return absl::OkStatus();
+}
+
+absl::Status PartitionRestore::AddCounts(const LogRecord& record) {
+  int64_t start = 0;
+  if (!absl::SimpleAtoi(record.key, &start) || start < 0) return Unreadable(record, "key is not a segment start");
+  if (start % settings_->segment_size != 0) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "live counts were written with another segment size: topic=%s partition=%d segment_start=%d segment_size=%d",
+        record.source.topic, Value(partition_), start, settings_->segment_size));
+  }
+  if (!record.value) {
+    segments_.erase(Offset{start});
+    return absl::OkStatus();
+  }
+  v1::LiveCounts message;
+  if (!message.ParseFromString(*record.value)) return Unreadable(record, "not live counts");
+  absl::StatusOr<SegmentCounts> counts = SegmentCounts::FromProto(message);
+  if (!counts.ok()) return Unreadable(record, counts.status().message());
+  const Offset applied{message.position().applied_offset()};
+  Segment& segment = segments_[Offset{start}];
+  segment.applied = applied;
+  segment.record_time_unix_ms = message.record_time_unix_ms();
+  // A segment that was closed never opens again: of most segments only the start is kept.
+  segment.counts = Value(applied) >= start + settings_->segment_size ? SegmentCounts() : *std::move(counts);
+  return absl::OkStatus();
+}
+
+absl::Status PartitionRestore::Unreadable(const LogRecord& record, absl::string_view why) const {
+  return absl::DataLossError(absl::StrFormat("state record unreadable: topic=%s partition=%d offset=%d cause=\"%s\"",
+                                             record.source.topic, Value(record.source.partition), Value(record.offset),
+                                             why));
+}
+
+absl::StatusOr<PartitionStart> PartitionRestore::Finish(const OffsetRange& events, const Floor& floor,
+                                                        int32_t group_generation) {
+  const Offset applied{progress_ ? progress_->position().applied_offset() : 0};
+  const Offset known = std::max(applied, floor.highest_watermark);
+  if (events.end < known) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "events end below what was already read, the topic was created anew: topic=%s partition=%d end=%d applied=%d "
+        "highest_watermark=%d",
+        settings_->topics.events, Value(partition_), Value(events.end), Value(applied),
+        Value(floor.highest_watermark)));
+  }
+
+  PartitionStart start;
+  start.users = std::move(users_);
+  if (progress_) start.progress = *std::move(progress_);
+  v1::ViewPosition& position = *start.progress.mutable_position();
+  position.set_group_generation(std::max(position.group_generation(), group_generation));
+  for (auto& [segment_start, segment] : segments_) {
+    if (Value(segment.applied) < Value(segment_start) + settings_->segment_size) {
+      start.open_segments.emplace(segment_start, PartitionStart::Segment{std::move(segment.counts), segment.applied});
+    } else {
+      start.closed_segments.emplace(segment_start, segment.record_time_unix_ms);
+    }
+  }
+  segments_.clear();
+
+  // Without progress everything below the floor's segment is in every snapshot; only its last 24 h matter, for sessions
+  // and ids.
+  Offset wanted = applied;
+  if (applied == Offset{0} && floor.offset > Offset{0}) {
+    start.skip_before_offset = SegmentStart(floor.offset, settings_->segment_size);
+    start.skip_before_unix_ms = floor.record_time_unix_ms - kRecentFactMs;
+    wanted = start.skip_before_offset;
+  }
+  if (events.begin > wanted) {
+    start.progress.set_gap_end_offset(Value(events.begin));
+    start.progress.set_accepted(0);
+    start.progress.set_duplicates(0);
+    start.progress.set_dead_lettered(0);
+    start.progress.set_late(0);
+    start.unwritten = true;
+  }
+  if (events.begin > applied) position.set_applied_offset(Value(events.begin));
+  return start;
+}
+
+}  // namespace tributary::speed

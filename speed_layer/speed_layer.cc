@@ -1,0 +1,447 @@
+#include "speed_layer/speed_layer.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/status/status_macros.h"
+#include "glog/logging.h"
+
+namespace tributary::speed {
+namespace {
+
+constexpr int kMaxPollEvents = 10'000;
+constexpr int64_t kMaxTransactionEvents = 100'000;
+constexpr absl::Duration kRestorePollTimeout = absl::Milliseconds(5);
+constexpr absl::Duration kFloorInterval = absl::Milliseconds(100);
+constexpr absl::Duration kLagInterval = absl::Seconds(5);
+
+// The clock may jump: back counts as passed, so that nothing waits for the time to come again.
+bool HasPassed(absl::Time now, absl::Time since, absl::Duration duration) {
+  return now < since || now - since >= duration;
+}
+
+bool IsRetriable(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kAborted:     // The transaction, or the membership: restored, applied again.
+    case absl::StatusCode::kOutOfRange:  // Retention overtook the reader: restoring records the gap.
+      return true;
+    default:
+      return false;
+  }
+}
+
+PartitionSettings SettingsOf(const v1::Config& config) {
+  return {.topics = Topics(config.kafka().topic_prefix()),
+          .segment_size = config.kafka().segment_size(),
+          .max_facts = static_cast<size_t>(config.speed().max_facts_per_user()),
+          .allowed_lateness = absl::Seconds(config.speed().allowed_lateness_seconds()),
+          .instance = config.speed().instance()};
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<SpeedLayer>> SpeedLayer::Open(EventLog& log, const Clock& clock,
+                                                             MetricsRegistry& registry, const Options& options) {
+  std::unique_ptr<SpeedLayer> layer(new SpeedLayer(log, clock, registry, options));
+  TRIBUTARY_RETURN_IF_ERROR(layer->Connect());
+  return layer;
+}
+
+SpeedLayer::SpeedLayer(EventLog& log, const Clock& clock, MetricsRegistry& registry, const Options& options)
+    : log_(log),
+      clock_(clock),
+      options_(options),
+      settings_(SettingsOf(options.config)),
+      metrics_(registry),
+      floors_(log, settings_.topics.snapshots),
+      restorer_(log, settings_),
+      retry_(options.give_up_after),
+      floors_retry_(options.give_up_after),
+      restore_retry_(options.give_up_after) {}
+
+SpeedLayer::~SpeedLayer() = default;
+
+absl::Status SpeedLayer::Connect() {
+  const Topics& topics = settings_.topics;
+  TRIBUTARY_ASSIGN_OR_RETURN(const int partitions, log_.PartitionCount(topics.events));
+  for (const std::string& topic : {topics.speed_views, topics.live_counts}) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const int count, log_.PartitionCount(topic));
+    if (count != partitions) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("topic has not the partitions of events: topic=%s partitions=%d "
+                          "events_partitions=%d",
+                          topic, count, partitions));
+    }
+  }
+  for (const std::string& topic : {topics.snapshots, topics.dead_letters, topics.late_events}) {
+    TRIBUTARY_RETURN_IF_ERROR(log_.PartitionCount(topic).status());
+  }
+  TRIBUTARY_RETURN_IF_ERROR(OpenProducer());
+  const v1::SpeedConfig& speed = options_.config.speed();
+  TRIBUTARY_ASSIGN_OR_RETURN(group_,
+                             log_.JoinGroup({.group = speed.group(),
+                                             .instance = speed.instance(),
+                                             .topic = topics.events,
+                                             .session_timeout = absl::Milliseconds(speed.session_timeout_ms())}));
+  return absl::OkStatus();
+}
+
+absl::Status SpeedLayer::OpenProducer() {
+  const std::string id = absl::StrCat(options_.config.kafka().topic_prefix(), options_.config.speed().group(), "-",
+                                      options_.config.speed().instance());
+  TRIBUTARY_ASSIGN_OR_RETURN(producer_, log_.OpenTransactionalProducer(id));
+  return absl::OkStatus();
+}
+
+absl::Status SpeedLayer::RunOnce() {
+  if (delay() > absl::ZeroDuration()) return absl::OkStatus();
+  absl::Status status = Round();
+  if (!status.ok()) return RetryLater(retry_, std::move(status));
+  if (!transaction_open_ && !restoring()) retry_.Succeeded();
+  return absl::OkStatus();
+}
+
+absl::Duration SpeedLayer::delay() const { return retry_.Remaining(clock_.Now()); }
+
+absl::Status SpeedLayer::RetryLater(RetryDelay& retry, absl::Status failure) {
+  if (!IsRetriable(failure)) return failure;
+  metrics_.retries.Increment();
+  if (!retry.Failed(clock_.Now())) {
+    return absl::Status(failure.code(), absl::StrCat("gave up after ", absl::FormatDuration(options_.give_up_after),
+                                                     ": ", failure.message()));
+  }
+  LOG_EVERY_T(WARNING, 60) << "trying again: failures=" << retry.failures() << " cause=\"" << failure << "\"";
+  return absl::OkStatus();
+}
+
+absl::Status SpeedLayer::Round() {
+  if (!producer_) TRIBUTARY_RETURN_IF_ERROR(OpenProducer());
+  TRIBUTARY_RETURN_IF_ERROR(Acknowledge());
+  if (flush_pending_) TRIBUTARY_RETURN_IF_ERROR(Flush());  // Before anything more is read: what waits is bounded.
+  TRIBUTARY_RETURN_IF_ERROR(FollowFloors());
+  TRIBUTARY_RETURN_IF_ERROR(RestoreSome());
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<LogEvent> events, PollGroup());
+  TRIBUTARY_RETURN_IF_ERROR(Handle(events));
+  TRIBUTARY_RETURN_IF_ERROR(Flush());
+  if (CheckpointDue()) TRIBUTARY_RETURN_IF_ERROR(Checkpoint());
+  MeasureLag();
+  return absl::OkStatus();
+}
+
+absl::Status SpeedLayer::FollowFloors() {
+  const absl::Time now = clock_.Now();
+  if (floors_retry_.Remaining(now) > absl::ZeroDuration()) return absl::OkStatus();
+  if (floors_.ready() && !HasPassed(now, floors_polled_, kFloorInterval)) return absl::OkStatus();
+  floors_polled_ = now;
+  const absl::StatusOr<bool> changed = floors_.Poll();
+  if (!changed.ok()) return RetryLater(floors_retry_, changed.status());
+  floors_retry_.Succeeded();
+  if (!*changed || !floors_.ready()) return absl::OkStatus();
+  for (auto& [partition, owned] : owned_) {
+    if (owned.state) owned.state->RaiseFloor(floors_.FloorOf(partition).offset);
+  }
+  trimming_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status SpeedLayer::RestoreSome() {
+  if (restorer_.idle() || !floors_.ready() || restore_retry_.Remaining(clock_.Now()) > absl::ZeroDuration()) {
+    return absl::OkStatus();
+  }
+  const bool others_flow =
+      std::any_of(owned_.begin(), owned_.end(), [](const auto& entry) { return entry.second.state != nullptr; });
+  auto done = restorer_.Poll(others_flow ? absl::ZeroDuration() : std::min(options_.poll_timeout, kRestorePollTimeout),
+                             kMaxPollEvents);
+  if (!done.ok()) return RetryLater(restore_retry_, done.status());
+  absl::Status first_failure;
+  for (auto& [partition, restore] : *done) {
+    absl::Status status = Activate(partition, std::move(restore));
+    if (status.ok()) continue;
+    restorer_.Begin(partition);
+    first_failure.Update(status);
+  }
+  if (!first_failure.ok()) return RetryLater(restore_retry_, first_failure);
+  if (!done->empty()) restore_retry_.Succeeded();
+  return absl::OkStatus();
+}
+
+absl::Status SpeedLayer::Activate(PartitionId partition, PartitionRestore restore) {
+  Owned& owned = owned_.at(partition);
+  const int64_t records = restore.records();
+  TRIBUTARY_ASSIGN_OR_RETURN(const OffsetRange range, log_.Offsets(EventsOf(partition), Isolation::kUncommitted));
+  const Floor floor = floors_.FloorOf(partition);
+  TRIBUTARY_ASSIGN_OR_RETURN(PartitionStart start, restore.Finish(range, floor, owned.group_generation));
+  const bool gap = start.unwritten;
+  auto state = std::make_unique<PartitionState>(settings_, partition, std::move(start));
+  state->RaiseFloor(floor.offset);
+  absl::Status started = group_->StartAt(EventsOf(partition), state->applied());
+  // Taken away meanwhile: the Revoked is on its way.
+  if (absl::IsInvalidArgument(started)) return absl::UnavailableError(started.message());
+  TRIBUTARY_RETURN_IF_ERROR(started);
+  if (gap) {
+    metrics_.gaps.Increment();
+    LOG(ERROR) << "events were lost to retention before they were read: partition=" << Value(partition)
+               << " gap_end_offset=" << state->progress().gap_end_offset();
+  }
+  const absl::Duration took = clock_.Now() - owned.assigned_at;
+  LOG(INFO) << "partition restored: partition=" << Value(partition) << " applied=" << Value(state->applied())
+            << " floor=" << Value(state->floor()) << " users=" << state->users() << " records=" << records
+            << " seconds=" << absl::ToDoubleSeconds(took);
+  metrics_.restores.Increment();
+  metrics_.restore_seconds.Observe(std::max(0.0, absl::ToDoubleSeconds(took)));
+  metrics_.Restoring(partition).Set(0);
+  owned.state = std::move(state);
+  trimming_ = true;  // The predecessor may have stopped in the middle of it.
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<LogEvent>> SpeedLayer::PollGroup() {
+  absl::Duration timeout = options_.poll_timeout;
+  if (trimming_ || !restorer_.idle()) {
+    timeout = absl::ZeroDuration();
+  } else if (transaction_open_) {
+    const absl::Duration checkpoint = absl::Milliseconds(options_.config.speed().checkpoint_ms());
+    timeout = std::clamp(transaction_began_ + checkpoint - clock_.Now(), absl::ZeroDuration(), options_.poll_timeout);
+  }
+  absl::StatusOr<std::vector<LogEvent>> events = group_->Poll(timeout, kMaxPollEvents);
+  if (absl::IsOutOfRange(events.status())) return Abandon(events.status());
+  return events;
+}
+
+absl::Status SpeedLayer::Handle(const std::vector<LogEvent>& events) {
+  // Every event is dealt with whatever becomes of the others: they do not come again.
+  absl::Status first_failure;
+  for (const LogEvent& event : events) {
+    if (const LogRecord* record = std::get_if<LogRecord>(&event)) {
+      Apply(*record);
+    } else if (const EndOfPartition* end = std::get_if<EndOfPartition>(&event)) {
+      const auto it = owned_.find(end->source.partition);
+      if (it == owned_.end() || !it->second.state) continue;
+      it->second.state->AdvanceTo(end->position);
+      metrics_.LagEvents(end->source.partition).Set(0);
+      metrics_.LagSeconds(end->source.partition).Set(0);
+    } else if (const Assigned* assigned = std::get_if<Assigned>(&event)) {
+      Assign(*assigned);
+    } else {
+      first_failure.Update(Revoke(std::get<Revoked>(event)));
+    }
+  }
+  return first_failure;
+}
+
+void SpeedLayer::Apply(const LogRecord& record) {
+  const auto it = owned_.find(record.source.partition);
+  if (it == owned_.end() || !it->second.state) return;  // Being restored: it will come again.
+  ApplyOutcome outcome = it->second.state->Apply(record);
+  ++transaction_events_;
+  metrics_.applied.Increment();
+  switch (outcome.kind) {
+    case ApplyOutcome::Kind::kAccepted:
+      metrics_.accepted.Increment();
+      break;
+    case ApplyOutcome::Kind::kDuplicate:
+      metrics_.duplicates.Increment();
+      break;
+    case ApplyOutcome::Kind::kRejected:
+      metrics_.Rejected(outcome.dead_letter->cause()).Increment();
+      side_records_.push_back(DeadLetterRecord(*std::move(outcome.dead_letter)));
+      break;
+    case ApplyOutcome::Kind::kSkipped:
+      break;
+  }
+  if (outcome.late) {
+    metrics_.late.Increment();
+    side_records_.push_back({.topic = settings_.topics.late_events,
+                             .key = outcome.late->event().user_id(),
+                             .value = outcome.late->SerializeAsString()});
+  }
+}
+
+ProduceRecord SpeedLayer::DeadLetterRecord(v1::DeadLetter letter) {
+  // With its envelope a record that just fitted through the broker may not fit again, and must not stop the stream.
+  constexpr size_t kEnvelopeBytes = 1024;
+  if (2 * letter.original_key().size() + letter.original_value().size() + letter.reason().size() + kEnvelopeBytes >
+      kMaxLogRecordBytes) {
+    metrics_.left_out.Increment();
+    letter.set_reason(
+        absl::StrCat(letter.reason(), " (original left out: ", letter.original_value().size(), " bytes)"));
+    letter.clear_original_value();
+    letter.mutable_original_key()->resize(std::min(letter.original_key().size(), kMaxIdBytes));
+  }
+  return {.topic = settings_.topics.dead_letters, .key = letter.original_key(), .value = letter.SerializeAsString()};
+}
+
+void SpeedLayer::Assign(const Assigned& assigned) {
+  for (const TopicPartition& source : assigned.partitions) {
+    Owned& owned = owned_[source.partition];
+    owned = {.group_generation = assigned.group_generation, .assigned_at = clock_.Now()};
+    restorer_.Begin(source.partition);
+    metrics_.Restoring(source.partition).Set(1);
+    LOG(INFO) << "partition assigned: partition=" << Value(source.partition)
+              << " group_generation=" << assigned.group_generation;
+  }
+}
+
+absl::Status SpeedLayer::Revoke(const Revoked& revoked) {
+  absl::Status status;
+  if (revoked.lost) {
+    // Somebody else may be writing already what the transaction holds.
+    status = Abandon(absl::AbortedError("membership of the consumer group was lost"));
+  } else {
+    status = Flush();
+    if (!status.ok() && !transaction_open_) status = Abandon(status);  // Dead letters of revoked partitions go as well.
+    if (status.ok()) status = Checkpoint();
+  }
+  for (const TopicPartition& source : revoked.partitions) {
+    restorer_.Cancel(source.partition);
+    owned_.erase(source.partition);
+    metrics_.LagEvents(source.partition).Set(0);
+    metrics_.LagSeconds(source.partition).Set(0);
+    metrics_.Users(source.partition).Set(0);
+    metrics_.Restoring(source.partition).Set(0);
+    LOG(INFO) << "partition " << (revoked.lost ? "lost" : "revoked") << ": partition=" << Value(source.partition);
+  }
+  acknowledge_ = true;
+  status.Update(Acknowledge());
+  return status;
+}
+
+absl::Status SpeedLayer::Acknowledge() {
+  if (!acknowledge_) return absl::OkStatus();
+  TRIBUTARY_RETURN_IF_ERROR(group_->AcknowledgeRevoked());
+  acknowledge_ = false;
+  return absl::OkStatus();
+}
+
+absl::Status SpeedLayer::Flush() {
+  trimming_ = false;
+  bool dirty = !side_records_.empty();
+  for (auto& [partition, owned] : owned_) {
+    if (!owned.state) continue;
+    trimming_ |= owned.state->TrimSome();
+    dirty |= owned.state->dirty();
+  }
+  flush_pending_ = dirty;
+  if (!dirty) return absl::OkStatus();
+  // Nothing is in doubt while there is no transaction: changes are taken only once it has begun.
+  if (!transaction_open_) {
+    TRIBUTARY_RETURN_IF_ERROR(producer_->Begin());
+    transaction_open_ = true;
+    transaction_began_ = clock_.Now();
+  }
+  flush_pending_ = false;
+  std::vector<ProduceRecord> records = std::exchange(side_records_, {});
+  for (auto& [partition, owned] : owned_) {
+    if (!owned.state || !owned.state->dirty()) continue;
+    owned.touched = true;
+    owned.state->TakeChanges(&records);
+  }
+  return Write(std::move(records));
+}
+
+absl::Status SpeedLayer::Checkpoint() {
+  if (!transaction_open_) return absl::OkStatus();
+  const absl::Time began = clock_.Now();
+  std::vector<ProduceRecord> records;
+  std::vector<std::pair<TopicPartition, Offset>> consumed;
+  for (auto& [partition, owned] : owned_) {
+    if (!owned.touched) continue;
+    owned.state->TakeCounts(&records);
+    consumed.emplace_back(EventsOf(partition), owned.state->applied());
+  }
+  TRIBUTARY_RETURN_IF_ERROR(Write(std::move(records)));
+  absl::StatusOr<std::unique_ptr<GroupMembership>> membership = group_->Membership();
+  if (!membership.ok()) return Abandon(membership.status());
+  // Without consumed positions the broker would not look at the membership.
+  if (consumed.empty()) return Abandon(absl::AbortedError("transaction without a partition"));
+  absl::Status status = producer_->Commit(consumed, **membership);
+  transaction_open_ = false;  // Ended, or in doubt: then the next producer of the same id settles it.
+  if (!status.ok()) {
+    metrics_.aborts.Increment();
+    if (!absl::IsAborted(status)) producer_.reset();
+    return Abandon(std::move(status));
+  }
+  transaction_events_ = 0;
+  for (auto& [partition, owned] : owned_) owned.touched = false;
+  retry_.Succeeded();
+  metrics_.commits.Increment();
+  metrics_.checkpoint_seconds.Observe(std::max(0.0, absl::ToDoubleSeconds(clock_.Now() - began)));
+  return absl::OkStatus();
+}
+
+bool SpeedLayer::CheckpointDue() const {
+  return transaction_open_ &&
+         (transaction_events_ >= kMaxTransactionEvents ||
+          HasPassed(clock_.Now(), transaction_began_, absl::Milliseconds(options_.config.speed().checkpoint_ms())));
+}
+
+absl::Status SpeedLayer::Write(std::vector<ProduceRecord> records) {
+  for (ProduceRecord& record : records) {
+    if (absl::Status status = producer_->Produce(std::move(record)); !status.ok()) return Abandon(status);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SpeedLayer::Abandon(absl::Status cause) {
+  if (transaction_open_) {
+    transaction_open_ = false;
+    metrics_.aborts.Increment();
+    const absl::Status aborted = producer_->Abort();
+    if (absl::IsFailedPrecondition(aborted)) return aborted;  // Fenced: another one of the same name is at work.
+    // What cannot be aborted now is aborted by the next producer of the same id.
+    if (!aborted.ok()) producer_.reset();
+  }
+  transaction_events_ = 0;
+  side_records_.clear();
+  trimming_ = false;
+  flush_pending_ = false;
+  for (auto& [partition, owned] : owned_) {
+    owned.state.reset();
+    owned.touched = false;
+    owned.assigned_at = clock_.Now();
+    restorer_.Begin(partition);
+    metrics_.Restoring(partition).Set(1);
+  }
+  LOG_EVERY_T(WARNING, 60) << "transaction abandoned, restoring: partitions=" << owned_.size() << " cause=\"" << cause
+                           << "\"";
+  return cause;
+}
+
+void SpeedLayer::MeasureLag() {
+  const absl::Time now = clock_.Now();
+  for (auto& [partition, owned] : owned_) {
+    if (!owned.state || !HasPassed(now, owned.measured_at, kLagInterval)) continue;
+    owned.measured_at = now;
+    metrics_.Users(partition).Set(static_cast<double>(owned.state->users()));
+    const absl::StatusOr<OffsetRange> range = log_.Offsets(EventsOf(partition), Isolation::kCommitted);
+    if (!range.ok()) return;  // A measurement, not a promise; the broker's absence shows elsewhere.
+    const int64_t lag = std::max<int64_t>(0, Value(range->end) - Value(owned.state->applied()));
+    metrics_.LagEvents(partition).Set(static_cast<double>(lag));
+    const absl::Time last = absl::FromUnixMillis(owned.state->last_append_time_unix_ms());
+    const bool behind = lag > 0 && owned.state->last_append_time_unix_ms() > 0;
+    metrics_.LagSeconds(partition).Set(behind ? std::max(0.0, absl::ToDoubleSeconds(now - last)) : 0);
+    return;  // One a round: it asks the broker.
+  }
+}
+
+absl::Status SpeedLayer::Stop() {
+  TRIBUTARY_RETURN_IF_ERROR(Flush());
+  return Checkpoint();
+}
+
+PartitionState* SpeedLayer::partition(PartitionId partition) {
+  const auto it = owned_.find(partition);
+  return it == owned_.end() ? nullptr : it->second.state.get();
+}
+
+bool SpeedLayer::restoring() const {
+  return std::any_of(owned_.begin(), owned_.end(), [](const auto& entry) { return entry.second.state == nullptr; });
+}
+
+}  // namespace tributary::speed

@@ -1,0 +1,137 @@
+#ifndef TRIBUTARY_SPEED_LAYER_SPEED_LAYER_H_
+#define TRIBUTARY_SPEED_LAYER_SPEED_LAYER_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/clock/clock.h"
+#include "common/event_log/event_log.h"
+#include "common/metrics/metrics.h"
+#include "speed_layer/floor_follower.h"
+#include "speed_layer/partition_state.h"
+#include "speed_layer/restorer.h"
+#include "speed_layer/retry_delay.h"
+#include "speed_layer/speed_metrics.h"
+#include "tributary/v1/config.pb.h"
+
+namespace tributary::speed {
+
+// One instance of the speed layer: a member of the consumer group that turns its partitions of `events` into speed
+// views, live counts and progress, exactly once.
+//
+// What happens with a partition:
+//   1. Assigned: restored from its committed state (see Restorer), never from the group's offsets; meanwhile the others
+//   flow.
+//   2. Active: each RunOnce applies what arrived and writes the changed views and the progress at once, inside the open
+//      transaction, for readers of uncommitted records. A checkpoint writes the live counts and commits all of it
+//      together with the consumed positions and the group membership.
+//   3. Revoked: what is there is committed, the state dropped, the group told that it may move on.
+// A failed write, an aborted transaction or a lost membership leaves the state in doubt: the transaction is aborted,
+// the state of every partition thrown away and restored.
+//
+// Limits:  10,000 records a poll, 100,000 in a transaction; retries wait up to 2 s and give up after
+// Options::give_up_after. Threads: not thread-safe; one thread calls everything.
+class SpeedLayer {
+ public:
+  struct Options {
+    v1::Config config;  // Complete, as of LoadConfig; speed.instance names this instance.
+    absl::Duration give_up_after = absl::Minutes(5);
+    absl::Duration poll_timeout = absl::Milliseconds(50);  // How long a round waits for events.
+  };
+
+  // Fences an earlier instance of the same name and joins the group. Everything borrowed must outlive the result.
+  // NotFound: a topic is missing. InvalidArgument: topics that must have the same partitions do not. Unavailable: no
+  // broker.
+  static absl::StatusOr<std::unique_ptr<SpeedLayer>> Open(EventLog& log, const Clock& clock, MetricsRegistry& registry,
+                                                          const Options& options);
+  // Drops everything that is not committed: another instance, or the next start, applies it again.
+  ~SpeedLayer();
+
+  // One round: restore a piece, read, apply, write, commit when it is time. What can be retried is retried in later
+  // rounds. FailedPrecondition: fenced, fatal, or the topic was created anew; DataLoss: the stored state is unreadable;
+  // any error means that this instance is at its end. Destroy it.
+  absl::Status RunOnce();
+  // How long the caller should wait before the next round: more than zero only after a failure.
+  absl::Duration delay() const;
+
+  // Commits what is there. The membership stays: the same instance started again within the session timeout goes on
+  // with its partitions, and nothing is moved; after that others get them.
+  absl::Status Stop();
+
+  // For tests and health: the state of a partition, null while it is not assigned or being restored.
+  PartitionState* partition(PartitionId partition);
+  bool restoring() const;
+  bool trimming() const { return trimming_; }
+  bool in_transaction() const { return transaction_open_; }
+
+ private:
+  struct Owned {
+    int32_t group_generation = 0;
+    std::unique_ptr<PartitionState> state;  // Null while restoring.
+    absl::Time assigned_at;
+    bool touched = false;  // In the open transaction.
+    absl::Time measured_at = absl::InfinitePast();
+  };
+
+  SpeedLayer(EventLog& log, const Clock& clock, MetricsRegistry& registry, const Options& options);
+  absl::Status Connect();
+  absl::Status OpenProducer();
+
+  absl::Status Round();
+  // Counts a failure and says when to try again; the failure itself when it is not for trying again.
+  absl::Status RetryLater(RetryDelay& retry, absl::Status failure);
+  absl::Status FollowFloors();
+  absl::Status RestoreSome();
+  absl::Status Activate(PartitionId partition, PartitionRestore restore);
+  absl::StatusOr<std::vector<LogEvent>> PollGroup();
+  absl::Status Handle(const std::vector<LogEvent>& events);
+  void Apply(const LogRecord& record);
+  ProduceRecord DeadLetterRecord(v1::DeadLetter letter);
+  void Assign(const Assigned& assigned);
+  absl::Status Revoke(const Revoked& revoked);
+  absl::Status Acknowledge();
+
+  absl::Status Flush();
+  absl::Status Checkpoint();
+  bool CheckpointDue() const;
+  absl::Status Write(std::vector<ProduceRecord> records);
+  absl::Status Abandon(absl::Status cause);
+  void MeasureLag();
+  TopicPartition EventsOf(PartitionId partition) const { return {settings_.topics.events, partition}; }
+
+  EventLog& log_;
+  const Clock& clock_;
+  const Options options_;
+  const PartitionSettings settings_;
+  SpeedMetrics metrics_;
+  FloorFollower floors_;
+  Restorer restorer_;
+  std::unique_ptr<TransactionalProducer> producer_;  // Null: to be opened again.
+  std::unique_ptr<GroupReader> group_;
+
+  std::map<PartitionId, Owned> owned_;
+  bool acknowledge_ = false;  // A Revoked was dealt with, the group does not know yet.
+  std::vector<ProduceRecord>
+      side_records_;            // Dead letters and late events of the records applied since the last flush.
+  bool flush_pending_ = false;  // A transaction for what was applied could not be begun yet.
+  bool trimming_ = false;       // Some partition has users left to trim.
+
+  bool transaction_open_ = false;
+  absl::Time transaction_began_;
+  int64_t transaction_events_ = 0;
+
+  absl::Time floors_polled_ = absl::InfinitePast();
+  RetryDelay retry_;         // Of rounds.
+  RetryDelay floors_retry_;  // Neither following floors nor restoring holds up what flows.
+  RetryDelay restore_retry_;
+};
+
+}  // namespace tributary::speed
+
+#endif  // TRIBUTARY_SPEED_LAYER_SPEED_LAYER_H_

@@ -1,0 +1,45 @@
+#ifndef TRIBUTARY_SPEED_LAYER_SPEED_METRICS_H_
+#define TRIBUTARY_SPEED_LAYER_SPEED_METRICS_H_
+
+#include <map>
+
+#include "common/ids/ids.h"
+#include "common/metrics/metrics.h"
+#include "tributary/v1/dead_letter.pb.h"
+
+namespace tributary::speed {
+
+// The metrics of one instance of the speed layer. The registry is borrowed and must outlive this.
+class SpeedMetrics {
+ public:
+  explicit SpeedMetrics(MetricsRegistry& registry);
+
+  Counter& Rejected(v1::RejectCause cause);
+  // Of one partition, while it is assigned.
+  Gauge& LagEvents(PartitionId partition);
+  Gauge& LagSeconds(PartitionId partition);
+  Gauge& Users(PartitionId partition);
+  // 1 while the partition is being restored, else 0.
+  Gauge& Restoring(PartitionId partition);
+
+  Counter& applied;  // Events taken in, whatever came of them.
+  Counter& accepted;
+  Counter& duplicates;
+  Counter& late;
+  Counter& commits;
+  Counter& aborts;    // Transactions that ended otherwise; their events were applied again.
+  Counter& restores;  // Partitions.
+  Counter& gaps;      // Partitions that lost events to retention.
+  Counter& retries;   // Failures that were retried.
+  Counter& left_out;  // Dead letters whose original bytes did not fit through the broker.
+  Histogram& checkpoint_seconds;
+  Histogram& restore_seconds;
+
+ private:
+  MetricsRegistry& registry_;
+  std::map<v1::RejectCause, Counter*> rejected_;
+};
+
+}  // namespace tributary::speed
+
+#endif  // TRIBUTARY_SPEED_LAYER_SPEED_METRICS_H_
