@@ -1,0 +1,74 @@
+#include "serving_layer/api/grpc_server.h"
+
+#include <chrono>
+#include <utility>
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+
+#include "absl/strings/str_cat.h"
+#include "serving_layer/api/data_services.h"
+#include "serving_layer/api/recommendation_service.h"
+
+namespace tributary::serving {
+namespace {
+
+// A request is small; what is longer is refused before it is read.
+constexpr int kMaxRequestBytes = 1 << 20;
+
+}  // namespace
+
+struct GrpcServer::Impl {
+  explicit Impl(const ServiceParts& parts)
+      : recommendation(parts), event(parts), catalogue(parts), analytics(parts), admin(parts) {}
+
+  RecommendationServiceImpl recommendation;
+  EventServiceImpl event;
+  CatalogueServiceImpl catalogue;
+  AnalyticsServiceImpl analytics;
+  AdminServiceImpl admin;
+  int port = 0;
+  std::unique_ptr<grpc::Server> server;
+};
+
+absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const std::string& address, const ServiceParts& parts) {
+  auto impl = std::make_unique<Impl>(parts);
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &impl->port);
+  // Two servers on one port would share its clients by chance.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
+  builder.RegisterService(&impl->recommendation);
+  builder.RegisterService(&impl->event);
+  builder.RegisterService(&impl->catalogue);
+  builder.RegisterService(&impl->analytics);
+  builder.RegisterService(&impl->admin);
+  impl->server = builder.BuildAndStart();
+  if (impl->server == nullptr || impl->port == 0) {
+    return absl::UnavailableError(absl::StrCat("listen address cannot be bound: address=", address));
+  }
+  std::unique_ptr<GrpcServer> server(new GrpcServer(std::move(impl)));
+  server->SetServing(false);
+  return server;
+}
+
+GrpcServer::GrpcServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+GrpcServer::~GrpcServer() { Shutdown(absl::ZeroDuration()); }
+
+int GrpcServer::port() const { return impl_->port; }
+
+void GrpcServer::SetServing(bool serving) { impl_->server->GetHealthCheckService()->SetServingStatus(serving); }
+
+void GrpcServer::Shutdown(absl::Duration grace) {
+  if (impl_->server == nullptr) {
+    return;
+  }
+  SetServing(false);
+  impl_->server->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(grace));
+  impl_->server->Wait();
+}
+
+}  // namespace tributary::serving

@@ -1,0 +1,128 @@
+#include "serving_layer/api/recommendation_service.h"
+
+#include <array>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include <google/protobuf/arena.h>
+#include <grpcpp/alarm.h>
+#include <grpcpp/support/message_allocator.h>
+
+#include "common/sync/mutex.h"
+#include "serving_layer/requests/checks.h"
+
+namespace tributary::serving {
+namespace {
+
+// A request that waits for freshness: whichever of progress and the alarm comes first ends the wait, on a thread of gRPC.
+struct FreshnessWait {
+  Mutex mutex;
+  std::unique_ptr<grpc::Alarm> alarm ABSL_GUARDED_BY(mutex);
+  bool reached ABSL_GUARDED_BY(mutex) = false;
+
+  void Reach() {
+    MutexLock lock(mutex);
+    reached = true;
+    if (alarm != nullptr) {
+      alarm->Cancel();
+    }
+  }
+};
+
+}  // namespace
+
+// Request and answer of one Recommend share an arena, whose first block comes with it: one allocation for both.
+class RecommendationServiceImpl::MessagesOnArena final
+    : public grpc::MessageAllocator<v1::RecommendRequest, v1::RecommendResponse> {
+ public:
+  grpc::MessageHolder<v1::RecommendRequest, v1::RecommendResponse>* AllocateMessages() override { return new Holder; }
+
+ private:
+  class Holder final : public grpc::MessageHolder<v1::RecommendRequest, v1::RecommendResponse> {
+   public:
+    Holder() : arena_(block_.data(), block_.size()) {
+      set_request(google::protobuf::Arena::CreateMessage<v1::RecommendRequest>(&arena_));
+      set_response(google::protobuf::Arena::CreateMessage<v1::RecommendResponse>(&arena_));
+    }
+    void Release() override { delete this; }
+
+   private:
+    // An answer of 20 items with their reasons fits.
+    alignas(8) std::array<char, 16 * 1024> block_;
+    google::protobuf::Arena arena_;
+  };
+};
+
+RecommendationServiceImpl::RecommendationServiceImpl(const ServiceParts& parts)
+    : parts_(parts),
+      recommend_(parts.metrics, "Recommend"),
+      similar_items_(parts.metrics, "SimilarItems"),
+      popular_(parts.metrics, "Popular"),
+      messages_(std::make_unique<MessagesOnArena>()) {
+  SetMessageAllocatorFor_Recommend(messages_.get());
+}
+
+RecommendationServiceImpl::~RecommendationServiceImpl() = default;
+
+grpc::ServerUnaryReactor* RecommendationServiceImpl::Recommend(grpc::CallbackServerContext* context,
+                                                               const v1::RecommendRequest* request,
+                                                               v1::RecommendResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  if (request->has_min_freshness() && request->has_max_wait() && Check(*request).ok() &&
+      !parts_.recommender.Covers(request->min_freshness().position())) {
+    RecommendWhenFresh(reactor, request, response);
+  } else {
+    recommend_.Finish(reactor, parts_.recommender.Recommend(*request, response));
+  }
+  return reactor;
+}
+
+void RecommendationServiceImpl::RecommendWhenFresh(grpc::ServerUnaryReactor* reactor, const v1::RecommendRequest* request,
+                                                   v1::RecommendResponse* response) {
+  auto wait = std::make_shared<FreshnessWait>();
+  const v1::EventPosition& position = request->min_freshness().position();
+  const std::optional<uint64_t> number = parts_.waits.Add(position, [wait] { wait->Reach(); });
+  if (!number) {
+    return recommend_.Finish(reactor, absl::ResourceExhaustedError("too many requests wait for freshness"));
+  }
+  if (parts_.recommender.Covers(position)) {
+    wait->Reach();  // Progress came between the first look and Add, and woke nobody.
+  }
+  {
+    MutexLock lock(wait->mutex);
+    wait->alarm = std::make_unique<grpc::Alarm>();
+    const auto deadline = std::chrono::system_clock::now() + absl::ToChronoNanoseconds(MaxWait(*request));
+    wait->alarm->Set(std::chrono::time_point_cast<std::chrono::system_clock::duration>(deadline),
+                     [this, reactor, request, response, wait, number = *number](bool /*expired*/) {
+                       parts_.waits.Remove(number);
+                       std::unique_ptr<grpc::Alarm> done;  // Breaks the circle of alarm, function and wait.
+                       {
+                         MutexLock inner(wait->mutex);
+                         done = std::move(wait->alarm);
+                       }
+                       recommend_.Finish(reactor, parts_.recommender.Recommend(*request, response));
+                     });
+    if (wait->reached) {
+      wait->alarm->Cancel();
+    }
+  }
+}
+
+grpc::ServerUnaryReactor* RecommendationServiceImpl::SimilarItems(grpc::CallbackServerContext* context,
+                                                                  const v1::SimilarItemsRequest* request,
+                                                                  v1::SimilarItemsResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  similar_items_.Finish(reactor, parts_.recommender.SimilarItems(*request, response));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* RecommendationServiceImpl::Popular(grpc::CallbackServerContext* context,
+                                                             const v1::PopularRequest* request,
+                                                             v1::PopularResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  popular_.Finish(reactor, parts_.recommender.Popular(*request, response));
+  return reactor;
+}
+
+}  // namespace tributary::serving

@@ -1,0 +1,161 @@
+#include "serving_layer/context/context_publisher.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/status/status_macros.h"
+#include "serving_layer/context/records.h"
+
+namespace tributary::serving {
+namespace {
+
+// Says which record was refused.
+absl::Status Refused(const LogRecord& record, const absl::Status& why) {
+  return absl::InvalidArgumentError(absl::StrCat("record refused: topic=", record.source.topic,
+                                                 " partition=", Value(record.source.partition),
+                                                 " offset=", Value(record.offset), " cause=", why.message()));
+}
+
+}  // namespace
+
+ContextPublisher::ContextPublisher()
+    : catalogue_(std::make_shared<const Catalogue>()),
+      rule_set_(std::make_shared<const RuleSet>()),
+      rule_messages_(std::make_shared<const std::vector<v1::Rule>>()),
+      context_(std::make_unique<const ServingContext>(ServingContext{
+          .snapshot = nullptr, .catalogue = catalogue_, .rules = rule_set_, .rule_messages = rule_messages_})) {}
+
+absl::Status ContextPublisher::ApplyItem(const LogRecord& record) {
+  ItemChange change;
+  if (record.value) {
+    absl::StatusOr<v1::Item> item = ParseItem(record.key, *record.value);
+    if (!item.ok()) {
+      return Refused(record, item.status());
+    }
+    change = std::make_shared<const v1::Item>(*std::move(item));
+  }
+  MutexLock lock(mutex_);
+  items_.Set(record.key, std::move(change));
+  changed_items_.push_back(record.key);
+  if (changed_while_activating_) {
+    changed_while_activating_->push_back(record.key);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ContextPublisher::ApplyUser(const LogRecord& record) {
+  if (!record.value) {
+    users_.Erase(record.key);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<v1::UserRecord> user = ParseUserRecord(record.key, *record.value);
+  if (!user.ok()) {
+    return Refused(record, user.status());
+  }
+  users_.Set(record.key, UserInfo{.segment = user->segment(), .consent = user->consent()});
+  return absl::OkStatus();
+}
+
+absl::Status ContextPublisher::ApplyRule(const LogRecord& record) {
+  if (!record.value) {
+    MutexLock lock(mutex_);
+    rules_changed_ |= rules_.erase(record.key) > 0;
+    return absl::OkStatus();
+  }
+  absl::StatusOr<v1::Rule> rule = ParseRule(record.key, *record.value);
+  if (!rule.ok()) {
+    return Refused(record, rule.status());
+  }
+  MutexLock lock(mutex_);
+  rules_[record.key] = *std::move(rule);
+  rules_changed_ = true;
+  return absl::OkStatus();
+}
+
+void ContextPublisher::Put(absl::string_view item_id, const ItemChange& change, CatalogueBuilder& builder) {
+  if (change != nullptr) {
+    builder.Put(*change);
+  } else {
+    builder.Delete(item_id);
+  }
+}
+
+void ContextPublisher::Publish() {
+  users_.Reclaim();
+  MutexLock lock(mutex_);
+  items_.Reclaim();
+  if (changed_items_.empty() && !rules_changed_) {
+    return;
+  }
+  if (!changed_items_.empty()) {
+    CatalogueBuilder builder(*catalogue_);
+    for (const std::string& item_id : changed_items_) {
+      Put(item_id, *items_.FindAsWriter(item_id), builder);
+    }
+    changed_items_.clear();
+    catalogue_ = std::move(builder).Build();
+  }
+  PublishLocked();
+}
+
+void ContextPublisher::PublishLocked() {
+  if (rules_changed_) {
+    auto messages = std::make_shared<std::vector<v1::Rule>>();
+    messages->reserve(rules_.size());
+    for (const auto& [rule_id, rule] : rules_) {
+      messages->push_back(rule);
+    }
+    rule_messages_ = std::move(messages);
+  }
+  if (rules_changed_ || !rule_set_->IsCurrent(*catalogue_)) {
+    rule_set_ = std::make_shared<const RuleSet>(*rule_messages_, *catalogue_);
+    rules_changed_ = false;
+  }
+  context_.Publish(std::make_unique<const ServingContext>(ServingContext{
+      .snapshot = snapshot_, .catalogue = catalogue_, .rules = rule_set_, .rule_messages = rule_messages_}));
+}
+
+void ContextPublisher::Activate(std::shared_ptr<const LoadedSnapshot> snapshot) {
+  std::vector<std::pair<std::string, ItemChange>> items;
+  {
+    MutexLock lock(mutex_);
+    changed_while_activating_.emplace();
+    items.reserve(items_.size());
+    items_.ForEach([&](absl::string_view item_id, const ItemChange& change) { items.emplace_back(item_id, change); });
+  }
+  // The numbers of items that only the topic knows follow from this order, so it must not be that of a hash map.
+  std::sort(items.begin(), items.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  CatalogueBuilder builder(snapshot->catalogue());
+  for (const auto& [item_id, change] : items) {
+    Put(item_id, change, builder);
+  }
+  std::shared_ptr<const LoadedSnapshot> old;
+  {
+    MutexLock lock(mutex_);
+    for (const std::string& item_id : *changed_while_activating_) {
+      Put(item_id, *items_.FindAsWriter(item_id), builder);
+    }
+    changed_while_activating_.reset();
+    changed_items_.clear();  // The builder has them all.
+    catalogue_ = std::move(builder).Build();
+    old = std::exchange(snapshot_, std::move(snapshot));
+    // Numbers start anew with the snapshot: no rule may keep those of the catalogue before.
+    rules_changed_ = true;
+    PublishLocked();
+  }
+}
+
+absl::StatusOr<v1::Item> ContextPublisher::FindItem(absl::string_view item_id) const {
+  const auto not_found = [&] { return absl::NotFoundError(absl::StrCat("item unknown: item_id=", item_id)); };
+  if (const ItemChange* change = items_.Find(item_id); change != nullptr) {
+    return *change != nullptr ? absl::StatusOr<v1::Item>(**change) : not_found();
+  }
+  const ServingContext& now = context();
+  if (now.snapshot == nullptr) {
+    return not_found();
+  }
+  const std::optional<ItemNumber> number = now.snapshot->catalogue().Find(item_id);
+  return number ? now.snapshot->reader().ReadItem(*number) : not_found();
+}
+
+}  // namespace tributary::serving

@@ -1,0 +1,253 @@
+#include "serving_layer/live_state/live_state.h"
+
+#include <algorithm>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "common/event_log/topics.h"
+
+namespace tributary::serving {
+namespace {
+
+// Longer than any transaction of the speed layer can stay open.
+constexpr int64_t kTombstoneKeptMs = 10LL * 60 * 1000;
+
+absl::Status Unreadable(const LogRecord& record, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("live record unreadable: topic=", record.source.topic,
+                                                 " partition=", Value(record.source.partition),
+                                                 " offset=", Value(record.offset), " cause=", what));
+}
+
+// The position that a tombstone carries; none when it carries none.
+std::optional<ViewOrder> TombstoneOrder(const LogRecord& record) {
+  for (const auto& [name, value] : record.headers) {
+    v1::ViewPosition position;
+    if (name == kPositionHeader && position.ParseFromString(value)) {
+      return FromProto(position);
+    }
+  }
+  return std::nullopt;
+}
+
+std::vector<Fact> DecodeFacts(const google::protobuf::RepeatedPtrField<v1::Fact>& messages) {
+  std::vector<Fact> facts;
+  facts.reserve(messages.size());
+  for (const v1::Fact& message : messages) {
+    facts.push_back(tributary::FromProto(message));
+  }
+  return facts;
+}
+
+bool ByOffset(const std::vector<Fact>& facts) {
+  return std::is_sorted(facts.begin(), facts.end(),
+                        [](const Fact& a, const Fact& b) { return a.offset < b.offset; });
+}
+
+}  // namespace
+
+ViewOrder FromProto(const v1::ViewPosition& position) {
+  return {.applied = Offset{position.applied_offset()},
+          .group_generation = position.group_generation(),
+          .floor = Offset{position.floor()}};
+}
+
+LiveState::LiveState() : published_(new LivePartitions) {}
+
+LiveState::~LiveState() { delete published_.load(std::memory_order_acquire); }
+
+LivePartitionState& LiveState::Partition(PartitionId partition) {
+  SetPartitionCount(Value(partition) + 1);
+  return next_.partitions[Value(partition)];
+}
+
+void LiveState::SetPartitionCount(int count) {
+  while (static_cast<int>(next_.partitions.size()) < count) {
+    next_.partitions.emplace_back().segments = std::make_shared<const LiveSegments>();
+    next_segments_.emplace_back();
+    changed_ = true;
+  }
+}
+
+const LiveSegments& LiveState::SegmentsOf(PartitionId partition) {
+  const LivePartitionState& state = Partition(partition);
+  const auto& next = next_segments_[Value(partition)];
+  return next != nullptr ? *next : *state.segments;
+}
+
+LiveSegments& LiveState::WritableSegments(PartitionId partition) {
+  const LivePartitionState& state = Partition(partition);
+  auto& next = next_segments_[Value(partition)];
+  if (next == nullptr) {
+    next = std::make_unique<LiveSegments>(*state.segments);
+    changed_ = true;
+  }
+  return *next;
+}
+
+void LiveState::SetEventsEnd(PartitionId partition, Offset end, absl::Time now) {
+  LivePartitionState& state = Partition(partition);
+  if (state.applied() >= end && state.caught_up < now) {
+    state.caught_up = now;
+    changed_ = true;
+  }
+}
+
+const LiveView* LiveState::FindView(const std::string& user_id, PartitionId partition) const {
+  const LiveUserViews* user = users_.FindAsWriter(user_id);
+  if (user == nullptr) {
+    return nullptr;
+  }
+  for (const auto& view : user->views) {
+    if (view->partition == partition) {
+      return view.get();
+    }
+  }
+  return nullptr;
+}
+
+void LiveState::SetView(const std::string& user_id, std::shared_ptr<const LiveView> view) {
+  LiveUserViews next;
+  if (const LiveUserViews* user = users_.FindAsWriter(user_id); user != nullptr) {
+    next = *user;
+  }
+  const auto place = std::lower_bound(
+      next.views.begin(), next.views.end(), view->partition,
+      [](const std::shared_ptr<const LiveView>& other, PartitionId partition) { return other->partition < partition; });
+  if (place != next.views.end() && (*place)->partition == view->partition) {
+    *place = std::move(view);
+  } else {
+    next.views.insert(place, std::move(view));
+  }
+  users_.Set(user_id, std::move(next));
+}
+
+absl::Status LiveState::ApplySpeedView(const LogRecord& record) {
+  DropOldTombstones(record.append_time_unix_ms);
+  if (record.key == kProgressKey) {
+    v1::Progress progress;
+    if (!record.value || !progress.ParseFromString(*record.value)) {
+      return Unreadable(record, "progress");
+    }
+    ApplyProgress(record, progress);
+    return absl::OkStatus();
+  }
+  auto view = std::make_shared<LiveView>();
+  view->partition = record.source.partition;
+  if (record.value) {
+    v1::SpeedView message;
+    if (!message.ParseFromString(*record.value)) {
+      return Unreadable(record, "speed view");
+    }
+    view->order = FromProto(message.position());
+    view->facts = DecodeFacts(message.facts());
+    view->recent = DecodeFacts(message.recent());
+    view->truncated = message.truncated();
+    if (!ByOffset(view->facts) || !ByOffset(view->recent)) {
+      return Unreadable(record, "facts out of order");
+    }
+  } else {
+    const std::optional<ViewOrder> order = TombstoneOrder(record);
+    if (!order) {
+      return Unreadable(record, "tombstone without position");
+    }
+    view->order = *order;
+    // An empty view holds the position until nothing older can come any more.
+    tombstones_.push_back({.append_time_unix_ms = record.append_time_unix_ms, .user_id = record.key});
+  }
+  if (const LiveView* known = FindView(record.key, view->partition); known == nullptr || known->order < view->order) {
+    SetView(record.key, std::move(view));
+  }
+  return absl::OkStatus();
+}
+
+void LiveState::ApplyProgress(const LogRecord& record, const v1::Progress& progress) {
+  LivePartitionState& state = Partition(record.source.partition);
+  const ViewOrder order = FromProto(progress.position());
+  if (state.progress && order < *state.progress) {
+    return;
+  }
+  // An equal position is news too: the instance lives, and has nothing to do.
+  state.progress = order;
+  state.progress_written = absl::FromUnixMillis(record.append_time_unix_ms);
+  state.gap_end = Offset{progress.gap_end_offset()};
+  changed_ = true;
+}
+
+absl::Status LiveState::ApplyLiveCounts(const LogRecord& record) {
+  const LiveSegments& segments = SegmentsOf(record.source.partition);
+  int64_t start = 0;
+  if (!absl::SimpleAtoi(record.key, &start) || start < 0) {
+    return Unreadable(record, "segment start");
+  }
+  const auto known = segments.find(Offset{start});
+  const auto newer = [&](const ViewOrder& order) { return known == segments.end() || known->second->order < order; };
+  if (!record.value) {
+    const std::optional<ViewOrder> order = TombstoneOrder(record);
+    if (!order) {
+      return Unreadable(record, "tombstone without position");
+    }
+    if (known != segments.end() && newer(*order)) {
+      WritableSegments(record.source.partition).erase(Offset{start});
+    }
+    return absl::OkStatus();
+  }
+  v1::LiveCounts message;
+  if (!message.ParseFromString(*record.value)) {
+    return Unreadable(record, "live counts");
+  }
+  if (message.segment_start() != start) {
+    return Unreadable(record, "segment start differs from the key");
+  }
+  const ViewOrder order = FromProto(message.position());
+  if (!newer(order)) {
+    return absl::OkStatus();
+  }
+  absl::StatusOr<SegmentCounts> counts = SegmentCounts::FromProto(message);
+  if (!counts.ok()) {
+    return Unreadable(record, counts.status().message());
+  }
+  WritableSegments(record.source.partition)[Offset{start}] =
+      std::make_shared<const LiveSegmentCounts>(LiveSegmentCounts{.order = order, .counts = *std::move(counts)});
+  return absl::OkStatus();
+}
+
+void LiveState::DropOldTombstones(int64_t now_unix_ms) {
+  while (!tombstones_.empty() && tombstones_.front().append_time_unix_ms + kTombstoneKeptMs < now_unix_ms) {
+    const std::string user_id = std::move(tombstones_.front().user_id);
+    tombstones_.pop_front();
+    const LiveUserViews* user = users_.FindAsWriter(user_id);
+    if (user == nullptr) {
+      continue;
+    }
+    LiveUserViews next;
+    for (const auto& view : user->views) {
+      if (!view->facts.empty() || !view->recent.empty()) {
+        next.views.push_back(view);
+      }
+    }
+    if (next.views.empty()) {
+      users_.Erase(user_id);
+    } else if (next.views.size() < user->views.size()) {
+      users_.Set(user_id, std::move(next));
+    }
+  }
+}
+
+bool LiveState::Publish() {
+  users_.Reclaim();
+  const bool changed = changed_;
+  if (changed) {
+    changed_ = false;
+    for (size_t p = 0; p < next_segments_.size(); ++p) {
+      if (next_segments_[p] != nullptr) {
+        next_.partitions[p].segments = std::move(next_segments_[p]);
+      }
+    }
+    retired_.Retire(std::unique_ptr<const LivePartitions>(
+        published_.exchange(new LivePartitions(next_), std::memory_order_seq_cst)));
+  }
+  retired_.Reclaim();
+  return changed;
+}
+
+}  // namespace tributary::serving

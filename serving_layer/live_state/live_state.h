@@ -1,0 +1,135 @@
+#ifndef TRIBUTARY_SERVING_LAYER_LIVE_STATE_LIVE_STATE_H_
+#define TRIBUTARY_SERVING_LAYER_LIVE_STATE_LIVE_STATE_H_
+
+#include <compare>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "common/counts/counts.h"
+#include "common/event_log/event_log.h"
+#include "common/ids/ids.h"
+#include "common/sync/rcu.h"
+#include "common/sync/rcu_map.h"
+#include "common/user_state/fact.h"
+#include "tributary/v1/speed.pb.h"
+
+namespace tributary::serving {
+
+// v1::ViewPosition: orders the versions of a record of `speed-views` and `live-counts`.
+struct ViewOrder {
+  Offset applied{};
+  int32_t group_generation = 0;
+  Offset floor{};
+  friend auto operator<=>(const ViewOrder&, const ViewOrder&) = default;
+};
+ViewOrder FromProto(const v1::ViewPosition& position);
+
+// One user's speed view on one partition, decoded for merge.
+struct LiveView {
+  PartitionId partition{};
+  ViewOrder order;
+  std::vector<Fact> facts;     // At or above the floor, by offset.
+  std::vector<Fact> recent;    // Below the floor, by offset.
+  bool truncated = false;
+};
+
+// A user's views, by partition: nearly always one.
+struct LiveUserViews {
+  std::vector<std::shared_ptr<const LiveView>> views;
+};
+
+// Live counts of one segment.
+struct LiveSegmentCounts {
+  ViewOrder order;
+  SegmentCounts counts;
+};
+using LiveSegments = std::map<Offset, std::shared_ptr<const LiveSegmentCounts>>;   // By the segment's start.
+
+// What is live of one partition besides its users.
+struct LivePartitionState {
+  std::optional<ViewOrder> progress;          // Of the latest progress record; none yet.
+  absl::Time progress_written;                // Broker time of that record.
+  Offset gap_end{};                           // Events below this were lost before the speed layer read them; 0: none.
+  // The last time the speed layer was seen to have applied all of `events`; infinite past: never.
+  absl::Time caught_up = absl::InfinitePast();
+  std::shared_ptr<const LiveSegments> segments;   // Never null.
+
+  Offset applied() const { return progress ? progress->applied : Offset{0}; }
+  Offset floor() const { return progress ? progress->floor : Offset{0}; }
+};
+
+// Index: partition number.
+struct LivePartitions {
+  std::vector<LivePartitionState> partitions;
+};
+
+// What the speed layer has told so far: users' views, progress and counts, from the records of `speed-views` and
+// `live-counts` as they were written, committed or not. A record counts only if its ViewOrder is greater than that of
+// what is known, so that aborted, repeated and late records of a fenced instance change nothing.
+//
+// Threads: Apply*, Set* and Publish from one thread (the follower); FindUser and partitions from any thread with an
+//          EpochGuard open, without ever waiting.
+// Seen:    a view is seen as soon as it is applied; progress and counts with the next Publish, so never before the views
+//          that they cover.
+// Memory:  a tombstone's position is kept for 10 min of broker time, so that nothing older comes back.
+class LiveState {
+ public:
+  LiveState();
+
+  // A record of `speed-views`: a view, a tombstone or progress. InvalidArgument: unreadable; nothing changed.
+  absl::Status ApplySpeedView(const LogRecord& record);
+  // A record of `live-counts`.
+  absl::Status ApplyLiveCounts(const LogRecord& record);
+  // There are at least this many partitions.
+  void SetPartitionCount(int count);
+  // The end offset of a partition of `events`, as seen at `now`.
+  void SetEventsEnd(PartitionId partition, Offset end, absl::Time now);
+  // Makes progress and counts visible, and frees what nobody reads any more. Answers whether anything was new.
+  bool Publish();
+
+  // Null: no live view of the user.
+  const LiveUserViews* FindUser(absl::string_view user_id) const { return users_.Find(user_id); }
+  const LivePartitions& partitions() const { return *published_.load(std::memory_order_seq_cst); }
+
+  // For the follower's thread.
+  size_t user_count() const { return users_.size(); }
+  ~LiveState();
+  LiveState(const LiveState&) = delete;
+  LiveState& operator=(const LiveState&) = delete;
+
+ private:
+  struct Tombstone {
+    int64_t append_time_unix_ms = 0;
+    std::string user_id;
+  };
+
+  LivePartitionState& Partition(PartitionId partition);
+  const LiveSegments& SegmentsOf(PartitionId partition);
+  // A copy of the partition's segments that the next Publish makes visible; copied once between two of them.
+  LiveSegments& WritableSegments(PartitionId partition);
+  void ApplyProgress(const LogRecord& record, const v1::Progress& progress);
+  void SetView(const std::string& user_id, std::shared_ptr<const LiveView> view);
+  const LiveView* FindView(const std::string& user_id, PartitionId partition) const;
+  void DropOldTombstones(int64_t now_unix_ms);
+
+  RcuMap<LiveUserViews> users_;
+  std::deque<Tombstone> tombstones_;            // By append time as read.
+  LivePartitions next_;
+  std::vector<std::unique_ptr<LiveSegments>> next_segments_;   // By partition; null: unchanged since Publish.
+  bool changed_ = false;
+  std::atomic<const LivePartitions*> published_;
+  RetireList<LivePartitions> retired_;
+};
+
+}  // namespace tributary::serving
+
+#endif  // TRIBUTARY_SERVING_LAYER_LIVE_STATE_LIVE_STATE_H_

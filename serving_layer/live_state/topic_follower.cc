@@ -1,0 +1,184 @@
+#include "serving_layer/live_state/topic_follower.h"
+
+#include <glog/logging.h>
+
+#include <utility>
+
+#include "common/status/status_macros.h"
+
+namespace tributary::serving {
+namespace {
+
+constexpr int kMaxEventsPerPoll = 2000;
+// While a backlog is read, a new context is made no more often than this.
+constexpr absl::Duration kContextInterval = absl::Milliseconds(50);
+// Logging one of so many: a broken producer must not fill the disk.
+constexpr int kLogOneOf = 1000;
+
+}  // namespace
+
+TopicFollower::TopicFollower(Options options, EventLog& log, const Clock& clock, LiveState& live,
+                             ContextPublisher& context, MetricsRegistry& metrics, std::function<void()> on_publish)
+    : options_(std::move(options)),
+      log_(log),
+      clock_(clock),
+      live_(live),
+      context_(context),
+      on_publish_(std::move(on_publish)),
+      records_(metrics.AddCounter("tributary_serving_followed_records_total", "Records read from the followed topics.")),
+      unreadable_(metrics.AddCounter("tributary_serving_unreadable_records_total",
+                                     "Records of the followed topics that could not be read and were skipped.")),
+      users_(metrics.AddGauge("tributary_serving_live_users", "Users with a live view in memory.")) {}
+
+absl::Status TopicFollower::Start() {
+  TRIBUTARY_ASSIGN_OR_RETURN(uncommitted_, log_.OpenReader(Isolation::kUncommitted));
+  TRIBUTARY_ASSIGN_OR_RETURN(committed_, log_.OpenReader(Isolation::kCommitted));
+  topics_ = {{.name = options_.topics.speed_views, .isolation = Isolation::kUncommitted},
+             {.name = options_.topics.live_counts, .isolation = Isolation::kUncommitted},
+             {.name = options_.topics.items, .isolation = Isolation::kCommitted},
+             {.name = options_.topics.users, .isolation = Isolation::kCommitted},
+             {.name = options_.topics.rules, .isolation = Isolation::kCommitted}};
+  for (FollowedTopic& topic : topics_) {
+    TRIBUTARY_RETURN_IF_ERROR(FollowNewPartitions(topic, /*at_start=*/true));
+  }
+  TRIBUTARY_RETURN_IF_ERROR(Refresh());
+  next_refresh_ = clock_.Now() + options_.refresh_interval;
+  if (wanted_.empty()) {
+    ready_.store(true, std::memory_order_release);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TopicFollower::FollowNewPartitions(FollowedTopic& topic, bool at_start) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const int count, log_.PartitionCount(topic.name));
+  for (; topic.partitions < count; ++topic.partitions) {
+    const TopicPartition partition{topic.name, PartitionId{topic.partitions}};
+    TRIBUTARY_ASSIGN_OR_RETURN(const OffsetRange range, log_.Offsets(partition, topic.isolation));
+    TRIBUTARY_RETURN_IF_ERROR(ReaderOf(topic.isolation).Start(partition, range.begin));
+    position_[partition] = range.begin;
+    if (at_start && range.begin < range.end) {
+      wanted_[partition] = range.end;
+    }
+  }
+  if (topic.name == options_.topics.speed_views) {
+    live_.SetPartitionCount(topic.partitions);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TopicFollower::Refresh() {
+  for (FollowedTopic& topic : topics_) {
+    TRIBUTARY_RETURN_IF_ERROR(FollowNewPartitions(topic, /*at_start=*/false));
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(const int partitions, log_.PartitionCount(options_.topics.events));
+  for (int p = 0; p < partitions; ++p) {
+    const TopicPartition partition{options_.topics.events, PartitionId{p}};
+    TRIBUTARY_ASSIGN_OR_RETURN(const OffsetRange range, log_.Offsets(partition, Isolation::kCommitted));
+    live_.SetEventsEnd(partition.partition, range.end, clock_.Now());
+  }
+  return absl::OkStatus();
+}
+
+void TopicFollower::RunOnce() {
+  const absl::StatusOr<int> live_events = PollInto(Isolation::kUncommitted, options_.poll_timeout);
+  const absl::StatusOr<int> context_events = PollInto(Isolation::kCommitted, absl::ZeroDuration());
+  const absl::Time now = clock_.Now();
+  if (!live_events.ok() || !context_events.ok()) {
+    SetReachable(live_events.ok() ? context_events.status() : live_events.status());
+  } else if (now >= next_refresh_) {
+    // A reader may be silent rather than fail while the brokers are away: the refresh has to be answered.
+    next_refresh_ = now + options_.refresh_interval;
+    SetReachable(Refresh());
+  }
+  if (live_.Publish()) {
+    on_publish_();
+  }
+  const bool backlog = context_events.ok() && *context_events == kMaxEventsPerPoll;
+  if (!backlog || now - last_context_publish_ >= kContextInterval) {
+    last_context_publish_ = now;
+    context_.Publish();
+  }
+  users_.Set(static_cast<double>(live_.user_count()));
+  if (!ready() && wanted_.empty()) {
+    context_.Publish();
+    LOG(INFO) << "topics followed to their end: live_users=" << live_.user_count();
+    ready_.store(true, std::memory_order_release);
+  }
+}
+
+absl::StatusOr<int> TopicFollower::PollInto(Isolation isolation, absl::Duration timeout) {
+  absl::StatusOr<std::vector<LogEvent>> events = ReaderOf(isolation).Poll(timeout, kMaxEventsPerPoll);
+  if (absl::IsOutOfRange(events.status())) {
+    TRIBUTARY_RETURN_IF_ERROR(RestartLostPartitions(isolation));
+    return 0;
+  }
+  TRIBUTARY_RETURN_IF_ERROR(events.status());
+  for (const LogEvent& event : *events) {
+    if (const auto* record = std::get_if<LogRecord>(&event)) {
+      Apply(*record);
+      Reached(record->source, Next(record->offset));
+    } else if (const auto* end = std::get_if<EndOfPartition>(&event)) {
+      Reached(end->source, end->position);
+    }
+  }
+  return static_cast<int>(events->size());
+}
+
+void TopicFollower::Apply(const LogRecord& record) {
+  records_.Increment();
+  const Topics& topics = options_.topics;
+  const std::string& topic = record.source.topic;
+  const absl::Status status = topic == topics.speed_views   ? live_.ApplySpeedView(record)
+                              : topic == topics.live_counts ? live_.ApplyLiveCounts(record)
+                              : topic == topics.items       ? context_.ApplyItem(record)
+                              : topic == topics.users       ? context_.ApplyUser(record)
+                                                            : context_.ApplyRule(record);
+  if (!status.ok()) {
+    unreadable_.Increment();
+    LOG_EVERY_N(WARNING, kLogOneOf) << status.message() << " (the first of up to " << kLogOneOf << " such records)";
+  }
+}
+
+void TopicFollower::Reached(const TopicPartition& partition, Offset position) {
+  position_[partition] = position;
+  const auto wanted = wanted_.find(partition);
+  if (wanted != wanted_.end() && position >= wanted->second) {
+    wanted_.erase(wanted);
+  }
+}
+
+// Records that were not read yet are gone (retention, or a topic that was made anew): goes on from what is there.
+absl::Status TopicFollower::RestartLostPartitions(Isolation isolation) {
+  for (const FollowedTopic& topic : topics_) {
+    if (topic.isolation != isolation) {
+      continue;
+    }
+    for (int p = 0; p < topic.partitions; ++p) {
+      const TopicPartition partition{topic.name, PartitionId{p}};
+      TRIBUTARY_ASSIGN_OR_RETURN(const OffsetRange range, log_.Offsets(partition, isolation));
+      Offset& position = position_[partition];
+      if (position < range.begin || position > range.end) {
+        LOG(WARNING) << "followed partition restarts: topic=" << topic.name << " partition=" << p
+                     << " position=" << Value(position) << " begin=" << Value(range.begin)
+                     << " end=" << Value(range.end);
+        position = range.begin;
+        TRIBUTARY_RETURN_IF_ERROR(ReaderOf(isolation).Start(partition, position));
+        Reached(partition, position);
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+void TopicFollower::SetReachable(const absl::Status& status) {
+  const bool reachable = status.ok();
+  if (log_reachable_.exchange(reachable, std::memory_order_acq_rel) != reachable) {
+    if (reachable) {
+      LOG(INFO) << "event log is back";
+    } else {
+      LOG(WARNING) << "event log is away, the last state keeps serving: " << status.message();
+    }
+  }
+}
+
+}  // namespace tributary::serving

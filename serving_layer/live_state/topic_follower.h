@@ -1,0 +1,94 @@
+#ifndef TRIBUTARY_SERVING_LAYER_LIVE_STATE_TOPIC_FOLLOWER_H_
+#define TRIBUTARY_SERVING_LAYER_LIVE_STATE_TOPIC_FOLLOWER_H_
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "common/clock/clock.h"
+#include "common/event_log/event_log.h"
+#include "common/event_log/topics.h"
+#include "common/metrics/metrics.h"
+#include "serving_layer/context/context_publisher.h"
+#include "serving_layer/live_state/live_state.h"
+
+namespace tributary::serving {
+
+// Follows what the other layers and producers write: `speed-views` and `live-counts` uncommitted into LiveState, `items`,
+// `users` and `rules` committed into the ContextPublisher, all partitions from their beginning, partitions that are added
+// later too. A record that cannot be read is counted, named in the log once a minute, and skipped.
+//
+// Threads: Start and RunOnce from one thread; ready, log_reachable from any.
+// Errors:  Start passes on what the log says. RunOnce never fails: while the log is away the last state stays, and
+//          log_reachable answers false.
+class TopicFollower {
+ public:
+  struct Options {
+    Topics topics;
+    absl::Duration poll_timeout = absl::Milliseconds(50);
+    // How often new partitions and the ends of `events` are looked for.
+    absl::Duration refresh_interval = absl::Seconds(1);
+  };
+
+  // `on_publish` is called in RunOnce each time new progress became visible. Borrows everything.
+  TopicFollower(Options options, EventLog& log, const Clock& clock, LiveState& live, ContextPublisher& context,
+                MetricsRegistry& metrics, std::function<void()> on_publish);
+
+  // Opens the readers and remembers the ends of all partitions: ready() holds once they were reached.
+  absl::Status Start();
+  // One round: reads a batch, applies it and publishes; looks for partitions and ends when it is time.
+  void RunOnce();
+
+  // The topics were read to the end that Start saw.
+  bool ready() const { return ready_.load(std::memory_order_acquire); }
+  bool log_reachable() const { return log_reachable_.load(std::memory_order_acquire); }
+
+ private:
+  struct FollowedTopic {
+    std::string name;
+    Isolation isolation;
+    int partitions = 0;      // Followed so far.
+  };
+
+  LogReader& ReaderOf(Isolation isolation) {
+    return isolation == Isolation::kCommitted ? *committed_ : *uncommitted_;
+  }
+  absl::Status FollowNewPartitions(FollowedTopic& topic, bool at_start);
+  absl::Status Refresh();
+  // Answers how many events there were.
+  absl::StatusOr<int> PollInto(Isolation isolation, absl::Duration timeout);
+  void Apply(const LogRecord& record);
+  void Reached(const TopicPartition& partition, Offset position);
+  absl::Status RestartLostPartitions(Isolation isolation);
+  void SetReachable(const absl::Status& status);
+
+  const Options options_;
+  EventLog& log_;
+  const Clock& clock_;
+  LiveState& live_;
+  ContextPublisher& context_;
+  const std::function<void()> on_publish_;
+  Counter& records_;
+  Counter& unreadable_;
+  Gauge& users_;
+
+  std::unique_ptr<LogReader> uncommitted_;
+  std::unique_ptr<LogReader> committed_;
+  std::vector<FollowedTopic> topics_;
+  std::map<TopicPartition, Offset> position_;       // The next offset to be read.
+  std::map<TopicPartition, Offset> wanted_;         // The ends that Start saw and that were not reached yet.
+  absl::Time next_refresh_ = absl::InfinitePast();
+  absl::Time last_context_publish_ = absl::InfinitePast();
+  std::atomic<bool> ready_{false};
+  std::atomic<bool> log_reachable_{true};
+};
+
+}  // namespace tributary::serving
+
+#endif  // TRIBUTARY_SERVING_LAYER_LIVE_STATE_TOPIC_FOLLOWER_H_

@@ -1,0 +1,194 @@
+#include "serving_layer/requests/merge_request.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/status/status_macros.h"
+
+namespace tributary::serving {
+namespace {
+
+using Strings = google::protobuf::RepeatedPtrField<std::string>;
+
+void NumbersOfCategories(const Strings& names, const Catalogue& catalogue, std::vector<CategoryNumber>* numbers) {
+  numbers->clear();
+  for (const std::string& name : names) {
+    if (const std::optional<CategoryNumber> number = catalogue.FindCategory(name)) {
+      numbers->push_back(*number);
+    }
+  }
+}
+
+void NumbersOfLabels(const Strings& names, const Catalogue& catalogue, std::vector<LabelNumber>* numbers) {
+  numbers->clear();
+  for (const std::string& name : names) {
+    if (const std::optional<LabelNumber> number = catalogue.FindLabel(name)) {
+      numbers->push_back(*number);
+    }
+  }
+}
+
+void SetText(absl::string_view text, std::string* field) { field->assign(text.data(), text.size()); }
+
+void WriteCause(const EventCause& cause, absl::Time now, v1::EventReference* reference) {
+  reference->set_type(cause.type);
+  reference->mutable_position()->set_partition(Value(cause.position.partition));
+  reference->mutable_position()->set_offset(Value(cause.position.offset));
+  const int64_t time_ms = cause.event_time_unix_ms;
+  const int64_t age_ms = absl::ToUnixMillis(now) - time_ms;
+  // Timestamps round down so that nanos are never negative; a duration has the same sign in both parts.
+  const int64_t time_s = time_ms >= 0 ? time_ms / 1000 : (time_ms - 999) / 1000;
+  reference->mutable_event_time()->set_seconds(time_s);
+  reference->mutable_event_time()->set_nanos(static_cast<int32_t>((time_ms - time_s * 1000) * 1000000));
+  reference->mutable_age()->set_seconds(age_ms / 1000);
+  reference->mutable_age()->set_nanos(static_cast<int32_t>(age_ms % 1000 * 1000000));
+}
+
+}  // namespace
+
+MergeRequest& MergeRequest::OfThread() {
+  thread_local MergeRequest request;
+  return request;
+}
+
+void MergeRequest::Begin(MergeKind kind, const RequestView& view, const MergePolicy& policy) {
+  input_ = MergeInput();
+  input_.kind = kind;
+  input_.catalogue = view.context.catalogue.get();
+  input_.rules = view.context.rules.get();
+  input_.policy = &policy;
+  if (const LoadedSnapshot* snapshot = view.context.snapshot.get(); snapshot != nullptr) {
+    input_.views = snapshot;
+    input_.weights = snapshot->weights();
+    snapshot_ = snapshot;
+  } else {
+    input_.weights = ResolveWeights(v1::SnapshotManifest::default_instance(), policy);
+    snapshot_ = nullptr;
+  }
+  input_.now_unix_ms = absl::ToUnixMillis(view.now);
+  shown_.clear();
+}
+
+absl::Status MergeRequest::SetUser(absl::string_view user_id, const LiveState& live, const ContextPublisher& context) {
+  if (const UserInfo* info = context.FindUser(user_id); info != nullptr) {
+    input_.segment = info->segment;
+  }
+  live_.clear();
+  if (const LiveUserViews* views = live.FindUser(user_id); views != nullptr) {
+    for (const auto& view : views->views) {
+      live_.push_back({.partition = view->partition,
+                       // Without a snapshot everything that is live counts.
+                       .watermark = snapshot_ != nullptr ? snapshot_->Watermark(view->partition) : view->order.floor,
+                       .floor = view->order.floor,
+                       .facts = view->facts,
+                       .recent = view->recent,
+                       .truncated = view->truncated});
+    }
+    input_.live = live_;
+  }
+  if (snapshot_ == nullptr) {
+    return absl::OkStatus();
+  }
+  const absl::Status found = snapshot_->reader().FindUser(user_id, &snapshot_user_);
+  if (absl::IsNotFound(found)) {
+    return absl::OkStatus();
+  }
+  TRIBUTARY_RETURN_IF_ERROR(found);
+  const v1::ScoredItems& list = snapshot_user_.list();
+  if (list.items_size() != list.scores_size()) {
+    return absl::DataLossError(absl::StrCat("snapshot user list broken: generation=", Value(snapshot_->generation()),
+                                            " items=", list.items_size(), " scores=", list.scores_size()));
+  }
+  personal_.resize(list.items_size());
+  for (int i = 0; i < list.items_size(); ++i) {
+    if (list.items(i) >= snapshot_->reader().item_count()) {
+      return absl::DataLossError(absl::StrCat("snapshot user list out of range: generation=",
+                                              Value(snapshot_->generation()), " number=", list.items(i)));
+    }
+    personal_[i] = {.item = ItemNumber{list.items(i)}, .score = list.scores(i)};
+  }
+  input_.personal = personal_;
+  TRIBUTARY_RETURN_IF_ERROR(history_.Assign(snapshot_user_.profile()));
+  input_.history = &history_;
+  return absl::OkStatus();
+}
+
+void MergeRequest::SetFilter(const v1::ItemFilter& filter) {
+  const Catalogue& catalogue = *input_.catalogue;
+  filter_.only_included_categories = !filter.include_categories().empty();
+  NumbersOfCategories(filter.include_categories(), catalogue, &filter_.include_categories);
+  NumbersOfCategories(filter.exclude_categories(), catalogue, &filter_.exclude_categories);
+  filter_.only_included_labels = !filter.include_labels().empty();
+  NumbersOfLabels(filter.include_labels(), catalogue, &filter_.include_labels);
+  NumbersOfLabels(filter.exclude_labels(), catalogue, &filter_.exclude_labels);
+  NumbersOf(filter.exclude_items(), &filter_.exclude_items);
+  filter_.min_price = filter.has_min_price() ? std::optional(filter.min_price()) : std::nullopt;
+  filter_.max_price = filter.has_max_price() ? std::optional(filter.max_price()) : std::nullopt;
+  input_.filter = &filter_;
+}
+
+void MergeRequest::SetBasket(const v1::RequestContext& context) {
+  NumbersOf(context.basket(), &basket_);
+  input_.basket = basket_;
+  if (!context.current_item().empty()) {
+    input_.current_item = input_.catalogue->Find(context.current_item());
+  }
+}
+
+void MergeRequest::SetRecentItems(const Strings& item_ids) {
+  NumbersOf(item_ids, &recent_items_);
+  input_.recent_items = recent_items_;
+}
+
+void MergeRequest::SetSimilarTo(const Strings& item_ids) {
+  NumbersOf(item_ids, &similar_to_);
+  input_.similar_to = similar_to_;
+}
+
+void MergeRequest::SetShown(std::vector<ItemNumber> shown) {
+  shown_ = std::move(shown);
+  input_.shown = shown_;
+}
+
+void MergeRequest::NumbersOf(const Strings& item_ids, std::vector<ItemNumber>* numbers) const {
+  numbers->clear();
+  for (const std::string& item_id : item_ids) {
+    if (const std::optional<ItemNumber> number = input_.catalogue->Find(item_id)) {
+      numbers->push_back(*number);
+    }
+  }
+}
+
+void MergeRequest::WriteItems(absl::Time now, google::protobuf::RepeatedPtrField<v1::RecommendedItem>* items) const {
+  const Catalogue& catalogue = *input_.catalogue;
+  items->Reserve(static_cast<int>(result_.items.size()));
+  for (const MergedItem& merged : result_.items) {
+    v1::RecommendedItem* item = items->Add();
+    SetText(catalogue.Id(merged.item), item->mutable_item_id());
+    item->set_score(merged.score);
+    const absl::Span<const MergeReason> reasons = result_.ReasonsOf(merged);
+    item->mutable_reasons()->Reserve(static_cast<int>(reasons.size()));
+    for (const MergeReason& merge_reason : reasons) {
+      v1::Reason* reason = item->add_reasons();
+      reason->set_part(merge_reason.part);
+      switch (merge_reason.kind) {
+        case MergeReason::Kind::kSource:
+          reason->set_source(static_cast<v1::Source>(merge_reason.source));
+          break;
+        case MergeReason::Kind::kCategoryBoost: {
+          v1::CategoryBoost* boost = reason->mutable_category_boost();
+          SetText(catalogue.CategoryName(merge_reason.category), boost->mutable_category());
+          WriteCause(merge_reason.cause, now, boost->mutable_cause());
+          boost->set_causes(merge_reason.causes);
+          break;
+        }
+        case MergeReason::Kind::kRule:
+          reason->mutable_rule()->set_rule_id(input_.rules->rule(merge_reason.rule).rule_id);
+          break;
+      }
+    }
+  }
+}
+
+}  // namespace tributary::serving

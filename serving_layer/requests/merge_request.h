@@ -1,0 +1,67 @@
+#ifndef TRIBUTARY_SERVING_LAYER_REQUESTS_MERGE_REQUEST_H_
+#define TRIBUTARY_SERVING_LAYER_REQUESTS_MERGE_REQUEST_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "common/merge/merge.h"
+#include "common/user_state/user_history.h"
+#include "serving_layer/context/context_publisher.h"
+#include "serving_layer/live_state/live_state.h"
+#include "serving_layer/requests/freshness.h"
+#include "tributary/v1/recommendation_service.pb.h"
+#include "tributary/v1/snapshot.pb.h"
+
+namespace tributary::serving {
+
+// The input of one Merge and its buffers: one a thread, used again and again, so that a request allocates little.
+// Call Begin first, then what the request has, then Run. Not thread-safe.
+class MergeRequest {
+ public:
+  // The calling thread's own.
+  static MergeRequest& OfThread();
+
+  MergeInput& input() { return input_; }
+  const MergeResult& result() const { return result_; }
+
+  // Clears everything but the buffers' capacity. Borrows the arguments until Run returns.
+  void Begin(MergeKind kind, const RequestView& view, const MergePolicy& policy);
+  // Looks the user up: the snapshot's list and history, live views, segment. DataLoss: the snapshot's entry is broken.
+  absl::Status SetUser(absl::string_view user_id, const LiveState& live, const ContextPublisher& context);
+  void SetFilter(const v1::ItemFilter& filter);
+  void SetBasket(const v1::RequestContext& context);
+  void SetRecentItems(const google::protobuf::RepeatedPtrField<std::string>& item_ids);
+  void SetSimilarTo(const google::protobuf::RepeatedPtrField<std::string>& item_ids);
+  void SetShown(std::vector<ItemNumber> shown);
+  absl::Span<const ItemNumber> shown() const { return shown_; }
+
+  absl::Status Run() { return Merge(input_, &scratch_, &result_); }
+
+  // Writes the ranked items with their reasons.
+  void WriteItems(absl::Time now, google::protobuf::RepeatedPtrField<v1::RecommendedItem>* items) const;
+
+ private:
+  // Numbers of the names that the catalogue knows; the others have none.
+  void NumbersOf(const google::protobuf::RepeatedPtrField<std::string>& item_ids, std::vector<ItemNumber>* numbers) const;
+
+  MergeInput input_;
+  const LoadedSnapshot* snapshot_ = nullptr;
+  MergeScratch scratch_;
+  MergeResult result_;
+  v1::SnapshotUser snapshot_user_;
+  UserHistory history_;
+  std::vector<ScoredItem> personal_;
+  std::vector<LivePartition> live_;
+  ItemFilter filter_;
+  std::vector<ItemNumber> basket_;
+  std::vector<ItemNumber> recent_items_;
+  std::vector<ItemNumber> similar_to_;
+  std::vector<ItemNumber> shown_;
+};
+
+}  // namespace tributary::serving
+
+#endif  // TRIBUTARY_SERVING_LAYER_REQUESTS_MERGE_REQUEST_H_

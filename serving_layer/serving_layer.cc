@@ -1,0 +1,154 @@
+#include "serving_layer/serving_layer.h"
+
+#include <glog/logging.h>
+
+#include <atomic>
+#include <thread>
+#include <utility>
+
+#include "common/event_log/topics.h"
+#include "common/merge/policy.h"
+#include "common/status/status_macros.h"
+#include "common/sync/mutex.h"
+#include "serving_layer/api/grpc_server.h"
+#include "serving_layer/context/context_publisher.h"
+#include "serving_layer/live_state/live_state.h"
+#include "serving_layer/live_state/topic_follower.h"
+#include "serving_layer/requests/event_publisher.h"
+#include "serving_layer/requests/freshness_waits.h"
+#include "serving_layer/requests/recommender.h"
+#include "serving_layer/snapshot_manager/snapshot_manager.h"
+
+namespace tributary::serving {
+namespace {
+
+// Between two tries to read a log that is away.
+constexpr absl::Duration kLogRetry = absl::Milliseconds(100);
+
+}  // namespace
+
+struct ServingLayer::Impl {
+  Impl(const v1::Config& config_message, const MergePolicy& merge_policy, EventLog& log, const Clock& clock,
+       MetricsRegistry& metrics)
+      : config(config_message),
+        policy(merge_policy),
+        topics(config.kafka().topic_prefix()),
+        waits([this](const v1::EventPosition& position) { return recommender.Covers(position); }),
+        follower({.topics = topics}, log, clock, live, context, metrics, [this] { waits.Wake(); }),
+        recommender({.stale_after = absl::Seconds(config.serving().stale_after_seconds()),
+                     .segment_size = config.kafka().segment_size()},
+                    policy, clock, live, context, [this] { return follower.log_reachable(); }),
+        snapshots({.snapshots_dir = config.storage().snapshots_dir(),
+                   .block_cache_bytes = config.serving().block_cache_bytes()},
+                  policy, clock, live, context, metrics) {}
+
+  bool Ready() const {
+    return follower.ready() && (config.serving().serve_without_snapshot() || snapshots.serving().has_value());
+  }
+
+  void UpdateHealth() {
+    MutexLock lock(health_mutex);
+    const bool now_ready = !stopping.load() && Ready();
+    if (now_ready != ready.load()) {
+      server->SetServing(now_ready);
+      ready.store(now_ready);
+      LOG(INFO) << (now_ready ? "ready" : "not ready");
+    }
+  }
+
+  // Waits at most `timeout` for Stop; answers whether it came.
+  bool WaitForStop(absl::Duration timeout) {
+    MutexLock lock(stop_mutex);
+    return stop_changed.AwaitFor(stop_mutex, timeout, [this] { return stopping.load(); });
+  }
+
+  void Follow() {
+    while (!stopping.load()) {
+      follower.RunOnce();
+      UpdateHealth();
+      if (!follower.log_reachable()) {
+        WaitForStop(kLogRetry);
+      }
+    }
+  }
+
+  void ManageSnapshots() {
+    const absl::Duration interval = absl::Milliseconds(config.serving().snapshot_poll_ms());
+    do {
+      // The floor is known once the topics were followed to their end.
+      if (follower.ready()) {
+        if (const absl::Status status = snapshots.RunOnce(); !status.ok()) {
+          LOG_EVERY_N(WARNING, 1000) << status.message();
+        }
+        UpdateHealth();
+      }
+    } while (!WaitForStop(interval));
+  }
+
+  const v1::Config config;
+  const MergePolicy policy;
+  const Topics topics;
+  LiveState live;
+  ContextPublisher context;
+  FreshnessWaits waits;
+  TopicFollower follower;
+  Recommender recommender;
+  SnapshotManager snapshots;
+  std::unique_ptr<EventPublisher> publisher;
+  std::unique_ptr<GrpcServer> server;
+
+  Mutex health_mutex;
+  std::atomic<bool> ready{false};
+  Mutex stop_mutex;
+  CondVar stop_changed;
+  std::atomic<bool> stopping{false};
+  std::thread follower_thread;
+  std::thread snapshot_thread;
+};
+
+absl::StatusOr<std::unique_ptr<ServingLayer>> ServingLayer::Start(const v1::Config& config, EventLog& log,
+                                                                  const Clock& clock, MetricsRegistry& metrics) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const MergePolicy policy, MergePolicy::FromProto(config.merge()));
+  auto impl = std::make_unique<Impl>(config, policy, log, clock, metrics);
+  TRIBUTARY_RETURN_IF_ERROR(SnapshotStore(config.storage().snapshots_dir()).List().status());
+  TRIBUTARY_RETURN_IF_ERROR(impl->follower.Start());
+  TRIBUTARY_ASSIGN_OR_RETURN(impl->publisher, EventPublisher::Start({}, log, metrics));
+  TRIBUTARY_ASSIGN_OR_RETURN(impl->server, GrpcServer::Start(impl->config.serving().listen_address(),
+                                                             {.recommender = impl->recommender,
+                                                              .context = impl->context,
+                                                              .snapshots = impl->snapshots,
+                                                              .publisher = *impl->publisher,
+                                                              .waits = impl->waits,
+                                                              .clock = clock,
+                                                              .metrics = metrics,
+                                                              .config = impl->config,
+                                                              .topics = impl->topics}));
+  impl->follower_thread = std::thread([self = impl.get()] { self->Follow(); });
+  impl->snapshot_thread = std::thread([self = impl.get()] { self->ManageSnapshots(); });
+  return std::unique_ptr<ServingLayer>(new ServingLayer(std::move(impl)));
+}
+
+ServingLayer::ServingLayer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+ServingLayer::~ServingLayer() { Stop(absl::ZeroDuration()); }
+
+int ServingLayer::port() const { return impl_->server->port(); }
+
+bool ServingLayer::ready() const { return impl_->ready.load(); }
+
+void ServingLayer::Stop(absl::Duration grace) {
+  if (!impl_->follower_thread.joinable()) {
+    return;
+  }
+  impl_->server->Shutdown(grace);
+  {
+    MutexLock lock(impl_->stop_mutex);
+    impl_->stopping.store(true);
+    impl_->stop_changed.NotifyAll();
+  }
+  impl_->follower_thread.join();
+  impl_->snapshot_thread.join();
+  impl_->publisher.reset();
+}
+
+}  // namespace tributary::serving

@@ -1,0 +1,44 @@
+#ifndef TRIBUTARY_SERVING_LAYER_SERVING_LAYER_H_
+#define TRIBUTARY_SERVING_LAYER_SERVING_LAYER_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/clock/clock.h"
+#include "common/event_log/event_log.h"
+#include "common/metrics/metrics.h"
+#include "tributary/v1/config.pb.h"
+
+namespace tributary::serving {
+
+// The whole serving layer in one object: the follower and the snapshot manager in a thread each, and the gRPC server.
+// Health says SERVING once the topics were followed to the ends seen at the start and there is a snapshot (or
+// serve_without_snapshot is set); requests are answered before that too, flagged as what they are.
+class ServingLayer {
+ public:
+  // `config` must be complete (LoadConfig). Borrows the rest. Errors, each one line that names what is wrong:
+  // NotFound: the snapshot directory or a topic; Unavailable: the log, or the listen address.
+  static absl::StatusOr<std::unique_ptr<ServingLayer>> Start(const v1::Config& config, EventLog& log, const Clock& clock,
+                                                             MetricsRegistry& metrics);
+  // As Stop.
+  ~ServingLayer();
+  ServingLayer(const ServingLayer&) = delete;
+  ServingLayer& operator=(const ServingLayer&) = delete;
+
+  // Of the gRPC server.
+  int port() const;
+  // True when health says SERVING.
+  bool ready() const;
+  // Takes no new requests, lets running ones end within `grace`, writes what was published, ends the threads.
+  void Stop(absl::Duration grace = absl::Seconds(10));
+
+ private:
+  struct Impl;
+  explicit ServingLayer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tributary::serving
+
+#endif  // TRIBUTARY_SERVING_LAYER_SERVING_LAYER_H_

@@ -1,0 +1,80 @@
+#ifndef TRIBUTARY_SERVING_LAYER_SNAPSHOT_MANAGER_SNAPSHOT_MANAGER_H_
+#define TRIBUTARY_SERVING_LAYER_SNAPSHOT_MANAGER_SNAPSHOT_MANAGER_H_
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/clock/clock.h"
+#include "common/merge/policy.h"
+#include "common/metrics/metrics.h"
+#include "common/snapshot/snapshot.h"
+#include "common/sync/mutex.h"
+#include "serving_layer/context/context_publisher.h"
+#include "serving_layer/live_state/live_state.h"
+#include "serving_layer/snapshot_manager/decision.h"
+#include "tributary/v1/admin_service.pb.h"
+
+namespace tributary::serving {
+
+// Serves what CURRENT names: looks at it, opens and verifies a new snapshot beside the one that is being served, swaps
+// while requests run, and closes the old one when its last request is done. A snapshot that is broken, of a newer format
+// or whose W lies below the floor is refused with a reason (one line in the log, a metric, List) and tried again every
+// 10 s, since files may still be on their way; until then the last good one keeps serving.
+//
+// Threads: RunOnce from one thread; List and serving from any.
+class SnapshotManager {
+ public:
+  struct Options {
+    std::string snapshots_dir;
+    int64_t block_cache_bytes = 0;
+    absl::Duration retry_refused_after = absl::Seconds(10);
+  };
+
+  // Borrows everything.
+  SnapshotManager(Options options, const MergePolicy& policy, const Clock& clock, const LiveState& live,
+                  ContextPublisher& context, MetricsRegistry& metrics);
+
+  // Looks once, and does all that there is to do. NotFound: the directory is not there. Nothing else is an error.
+  absl::Status RunOnce();
+
+  std::optional<Generation> serving() const;
+  // Every complete snapshot and every refused one, newest first.
+  absl::StatusOr<v1::ListSnapshotsResponse> List() const;
+
+ private:
+  struct Refusal {
+    std::string reason;
+    absl::Time retry_at;
+  };
+
+  SnapshotSituation Look() const;
+  void Load(Generation generation);
+  // FailedPrecondition: the live views of some partition were trimmed above the snapshot's W.
+  absl::Status CheckFloor(const LoadedSnapshot& snapshot) const;
+  void Refuse(Generation generation, const absl::Status& why);
+
+  const Options options_;
+  const MergePolicy& policy_;
+  const Clock& clock_;
+  const LiveState& live_;
+  ContextPublisher& context_;
+  const SnapshotStore store_;
+  Gauge& generation_;
+  Counter& swaps_;
+  Counter& refusals_;
+
+  std::shared_ptr<const LoadedSnapshot> loaded_;     // The manager's thread alone.
+  mutable Mutex mutex_;
+  std::optional<Generation> serving_ ABSL_GUARDED_BY(mutex_);
+  std::map<Generation, Refusal> refused_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace tributary::serving
+
+#endif  // TRIBUTARY_SERVING_LAYER_SNAPSHOT_MANAGER_SNAPSHOT_MANAGER_H_

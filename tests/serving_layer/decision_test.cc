@@ -1,0 +1,34 @@
+#include "serving_layer/snapshot_manager/decision.h"
+
+#include <gtest/gtest.h>
+
+namespace tributary::serving {
+namespace {
+
+constexpr Generation k1{1};
+constexpr Generation k2{2};
+
+TEST(DecideTest, FollowsCurrentAndKeepsTheLastGoodSnapshot) {
+  const struct {
+    const char* name;
+    SnapshotSituation situation;
+    SnapshotAction action;
+  } cases[] = {
+      {"nothing was activated yet", {}, SnapshotAction::kNothing},
+      {"the first", {.wanted = k1}, SnapshotAction::kLoad},
+      {"served already", {.wanted = k1, .serving = k1}, SnapshotAction::kNothing},
+      {"a newer one", {.wanted = k2, .serving = k1}, SnapshotAction::kLoad},
+      {"rolled back", {.wanted = k1, .serving = k2}, SnapshotAction::kLoad},
+      {"loaded", {.wanted = k2, .serving = k1, .loaded = k2}, SnapshotAction::kSwap},
+      {"moved on while loading", {.wanted = k1, .serving = k1, .loaded = k2}, SnapshotAction::kDiscard},
+      {"CURRENT lost while loading", {.serving = k1, .loaded = k2}, SnapshotAction::kDiscard},
+      {"refused", {.wanted = k2, .serving = k1, .wanted_refused = true}, SnapshotAction::kNothing},
+      {"CURRENT unreadable", {.serving = k1}, SnapshotAction::kNothing},
+  };
+  for (const auto& c : cases) {
+    EXPECT_EQ(Decide(c.situation), c.action) << c.name;
+  }
+}
+
+}  // namespace
+}  // namespace tributary::serving

@@ -1,0 +1,163 @@
+#include "serving_layer/live_state/live_state.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "serving_layer/live_state/topic_follower.h"
+#include "tests/serving_layer/serving_world.h"
+
+namespace tributary::serving {
+namespace {
+
+class LiveStateTest : public ::testing::Test {
+ protected:
+  LiveStateTest()
+      : follower_({.topics = world_.topics, .poll_timeout = absl::ZeroDuration()}, world_.log, world_.clock, live_, context_,
+                  world_.metrics, [this] { ++published_; }) {}
+
+  void Follow() {
+    for (int round = 0; round < 4; ++round) {
+      follower_.RunOnce();
+    }
+  }
+  // Items of the facts of ann on one partition; "-" without a view.
+  std::string Items(int partition = 0) const {
+    EpochGuard guard;
+    const LiveUserViews* user = live_.FindUser("ann");
+    for (size_t i = 0; user != nullptr && i < user->views.size(); ++i) {
+      if (Value(user->views[i]->partition) == partition) {
+        std::string items;
+        for (const Fact& fact : user->views[i]->facts) {
+          items += fact.item_id;
+        }
+        return items;
+      }
+    }
+    return "-";
+  }
+  int64_t Applied(int partition) const {
+    EpochGuard guard;
+    return Value(live_.partitions().partitions.at(partition).applied());
+  }
+
+  ServingWorld world_;
+  LiveState live_;
+  ContextPublisher context_;
+  TopicFollower follower_;
+  int published_ = 0;
+};
+
+TEST_F(LiveStateTest, TakesOnlyWhatIsGreaterByOffsetThenGroupGenerationThenFloor) {
+  ASSERT_TRUE(follower_.Start().ok());
+  const auto put = [&](const v1::ViewPosition& position, const std::string& item) {
+    world_.PutView(0, "ann", position, {world_.FactOf(v1::VIEW, item, 5)});
+    Follow();
+    return Items();
+  };
+  EXPECT_EQ(put(world_.Position(10, 3, 2), "a"), "a");
+  EXPECT_EQ(put(world_.Position(9, 9, 9), "b"), "a");    // Older events.
+  EXPECT_EQ(put(world_.Position(10, 2, 9), "c"), "a");   // A fenced instance.
+  EXPECT_EQ(put(world_.Position(10, 3, 2), "d"), "a");   // The same again.
+  EXPECT_EQ(put(world_.Position(10, 3, 4), "e"), "e");
+  EXPECT_EQ(put(world_.Position(10, 4, 0), "f"), "f");
+  EXPECT_EQ(put(world_.Position(11, 1, 0), "g"), "g");
+}
+
+TEST_F(LiveStateTest, ATombstoneRemovesTheViewAndNothingOlderComesBack) {
+  ASSERT_TRUE(follower_.Start().ok());
+  world_.PutView(0, "ann", world_.Position(10), {world_.FactOf(v1::VIEW, "a", 5)});
+  world_.PutTombstone(0, "ann", world_.Position(9));
+  Follow();
+  EXPECT_EQ(Items(), "a");  // The tombstone was the older one.
+  world_.PutTombstone(0, "ann", world_.Position(20));
+  world_.PutView(0, "ann", world_.Position(15), {world_.FactOf(v1::VIEW, "b", 6)});
+  Follow();
+  EXPECT_EQ(Items(), "");
+  // Its position is forgotten once nothing older can come.
+  world_.clock.Advance(absl::Hours(1));
+  world_.PutProgress(0, world_.Position(21));
+  Follow();
+  EXPECT_EQ(live_.user_count(), 0U);
+}
+
+TEST_F(LiveStateTest, AViewOfATransactionThatAbortsIsTakenAndSupersededByTheNext) {
+  ASSERT_TRUE(follower_.Start().ok());
+  auto producer = *world_.log.OpenTransactionalProducer("speed-0");
+  ASSERT_TRUE(producer->Begin().ok());
+  v1::SpeedView view;
+  *view.mutable_position() = world_.Position(10, 1);
+  *view.add_facts() = world_.FactOf(v1::VIEW, "a", 5);
+  ASSERT_TRUE(producer
+                  ->Produce({.topic = world_.topics.speed_views,
+                             .partition = PartitionId{0},
+                             .key = "ann",
+                             .value = view.SerializeAsString(),
+                             .headers = {}})
+                  .ok());
+  Follow();
+  EXPECT_EQ(Items(), "a");  // Not committed yet: visible all the same.
+  ASSERT_TRUE(producer->Abort().ok());
+  world_.PutView(0, "ann", world_.Position(10, 2), {world_.FactOf(v1::VIEW, "a", 5)});
+  Follow();
+  EXPECT_EQ(Items(), "a");
+}
+
+TEST_F(LiveStateTest, AUserOnTwoPartitionsHasAViewOnEach) {
+  ASSERT_TRUE(follower_.Start().ok());
+  world_.PutView(1, "ann", world_.Position(3), {world_.FactOf(v1::VIEW, "b", 1)});
+  world_.PutView(0, "ann", world_.Position(9), {world_.FactOf(v1::VIEW, "a", 1)});
+  Follow();
+  EXPECT_EQ(Items(0), "a");
+  EXPECT_EQ(Items(1), "b");
+}
+
+TEST_F(LiveStateTest, FollowsPartitionsThatAreAddedLater) {
+  ASSERT_TRUE(follower_.Start().ok());
+  world_.log.AddPartitions(world_.topics.speed_views, 3);
+  world_.PutProgress(2, world_.Position(7));
+  world_.clock.Advance(absl::Seconds(2));
+  Follow();
+  EXPECT_EQ(Applied(2), 7);
+}
+
+TEST_F(LiveStateTest, IsReadyOnlyAfterTheEndsThatWereSeenAtStart) {
+  world_.PutProgress(0, world_.Position(1));
+  world_.PutView(1, "ann", world_.Position(3), {world_.FactOf(v1::VIEW, "b", 1)});
+  ASSERT_TRUE(follower_.Start().ok());
+  EXPECT_FALSE(follower_.ready());
+  world_.log.HoldPartition({world_.topics.speed_views, PartitionId{1}});
+  Follow();
+  EXPECT_FALSE(follower_.ready());
+  world_.log.ReleasePartition({world_.topics.speed_views, PartitionId{1}});
+  Follow();
+  EXPECT_TRUE(follower_.ready());
+  EXPECT_EQ(Items(1), "b");
+}
+
+TEST_F(LiveStateTest, UnreadableRecordsAreSkippedAndTheirNeighboursTaken) {
+  ASSERT_TRUE(follower_.Start().ok());
+  world_.Put(world_.topics.speed_views, "ann", "\xff\xff\xff");
+  world_.Put(world_.topics.live_counts, "no number", "x");
+  world_.Put(world_.topics.items, "i1", R"({"itemId": "i1", "colour": "red"})");
+  world_.PutView(0, "ann", world_.Position(10), {world_.FactOf(v1::VIEW, "a", 5)});
+  Follow();
+  EXPECT_EQ(Items(), "a");
+  EXPECT_EQ(world_.metrics.AddCounter("tributary_serving_unreadable_records_total", "").value(), 3);
+}
+
+TEST_F(LiveStateTest, WhileTheLogIsAwayTheLastStateStays) {
+  ASSERT_TRUE(follower_.Start().ok());
+  world_.PutView(0, "ann", world_.Position(10), {world_.FactOf(v1::VIEW, "a", 5)});
+  Follow();
+  world_.log.SetBrokerAway(true);
+  Follow();
+  EXPECT_FALSE(follower_.log_reachable());
+  EXPECT_EQ(Items(), "a");
+  world_.log.SetBrokerAway(false);
+  world_.clock.Advance(absl::Seconds(2));
+  Follow();
+  EXPECT_TRUE(follower_.log_reachable());
+}
+
+}  // namespace
+}  // namespace tributary::serving
