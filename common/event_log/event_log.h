@@ -1,6 +1,7 @@
 #ifndef TRIBUTARY_COMMON_EVENT_LOG_EVENT_LOG_H_
 #define TRIBUTARY_COMMON_EVENT_LOG_EVENT_LOG_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "common/ids/ids.h"
@@ -128,10 +130,11 @@ class LogProducer {
   // As Produce, for many at once: they share the waiting. Answers as many results as records, in their order.
   virtual std::vector<absl::StatusOr<EventPosition>> ProduceAll(std::vector<ProduceRecord> records,
                                                                 absl::Duration timeout) {
+    const absl::Time deadline = absl::Now() + timeout;
     std::vector<absl::StatusOr<EventPosition>> results;
     results.reserve(records.size());
     for (ProduceRecord& record : records) {
-      results.push_back(Produce(std::move(record), timeout));
+      results.push_back(Produce(std::move(record), std::max(deadline - absl::Now(), absl::ZeroDuration())));
     }
     return results;
   }

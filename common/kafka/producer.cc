@@ -2,6 +2,8 @@
 #include <librdkafka/rdkafka.h>
 
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -23,23 +25,37 @@ class Producer final : public LogProducer {
   }
 
   absl::StatusOr<EventPosition> Produce(ProduceRecord record, absl::Duration timeout) override {
+    std::vector<ProduceRecord> one;
+    one.push_back(std::move(record));
+    return ProduceAll(std::move(one), timeout).front();
+  }
+
+  std::vector<absl::StatusOr<EventPosition>> ProduceAll(std::vector<ProduceRecord> records,
+                                                        absl::Duration timeout) override {
     const absl::Time deadline = absl::Now() + timeout;
-    TRIBUTARY_RETURN_IF_ERROR(client_->LearnTopic(record.topic));
-    awaited_ = ++last_ticket_;
-    answer_.reset();
-    TRIBUTARY_RETURN_IF_ERROR(Send(client_->get(), record, Ticket(awaited_)));
-    while (!answer_) {
-      const absl::Duration left = deadline - absl::Now();
-      if (left <= absl::ZeroDuration()) {
-        awaited_ = 0;
-        TRIBUTARY_RETURN_IF_ERROR(client_->Fatal());
-        return absl::UnavailableError(absl::StrCat("record not acknowledged in time: topic=", record.topic,
-                                                   " timeout=", absl::FormatDuration(timeout)));
+    first_awaited_ = last_ticket_ + 1;
+    last_ticket_ += records.size();
+    answers_.assign(records.size(), std::nullopt);
+    unanswered_ = records.size();
+    for (size_t i = 0; i < records.size(); ++i) {
+      absl::Status sent = client_->LearnTopic(records[i].topic);
+      if (sent.ok()) {
+        sent = Send(client_->get(), records[i], Ticket(first_awaited_ + i));
       }
-      rd_kafka_poll(client_->get(), Milliseconds(left));
+      if (!sent.ok()) {
+        Answer(i, std::move(sent));
+      }
     }
-    awaited_ = 0;
-    return *std::exchange(answer_, std::nullopt);
+    while (unanswered_ > 0 && absl::Now() < deadline) {
+      rd_kafka_poll(client_->get(), Milliseconds(deadline - absl::Now()));
+    }
+    std::vector<absl::StatusOr<EventPosition>> results;
+    results.reserve(records.size());
+    for (size_t i = 0; i < records.size(); ++i) {
+      results.push_back(answers_[i] ? *std::move(answers_[i]) : NotInTime(records[i], timeout));
+    }
+    answers_.clear();  // What comes for these later is not waited for.
+    return results;
   }
 
   absl::Status ProduceAsync(ProduceRecord record) override {
@@ -67,17 +83,32 @@ class Producer final : public LogProducer {
       result = ToStatus(message.err, absl::StrCat("record not written: topic=", rd_kafka_topic_name(message.rkt),
                                                   " partition=", message.partition));
     }
-    if (awaited_ != 0 && message._private == Ticket(awaited_)) {
-      answer_ = std::move(result);
-    } else if (message._private == nullptr) {
+    const auto ticket = reinterpret_cast<uintptr_t>(message._private);
+    if (ticket == 0) {
       first_failure_.Update(result.status());
+    } else if (ticket >= first_awaited_ && ticket - first_awaited_ < answers_.size()) {
+      Answer(ticket - first_awaited_, std::move(result));
     }
+  }
+
+  void Answer(size_t i, absl::StatusOr<EventPosition> result) {
+    if (!answers_[i]) {
+      answers_[i] = std::move(result);
+      --unanswered_;
+    }
+  }
+
+  absl::Status NotInTime(const ProduceRecord& record, absl::Duration timeout) {
+    TRIBUTARY_RETURN_IF_ERROR(client_->Fatal());
+    return absl::UnavailableError(absl::StrCat("record not acknowledged in time: topic=", record.topic,
+                                               " timeout=", absl::FormatDuration(timeout)));
   }
 
   std::unique_ptr<Client> client_;
   uintptr_t last_ticket_ = 0;
-  uintptr_t awaited_ = 0;                                  // 0: no Produce waits.
-  std::optional<absl::StatusOr<EventPosition>> answer_;    // To that one.
+  uintptr_t first_awaited_ = 0;                                         // Of the running ProduceAll.
+  std::vector<std::optional<absl::StatusOr<EventPosition>>> answers_;   // To its records; empty: none runs.
+  size_t unanswered_ = 0;
   absl::Status first_failure_;
 };
 

@@ -167,6 +167,24 @@ TEST_F(EventLogContractTest, RecordsComeInOrderAsTheyWereWritten) {
   EXPECT_EQ(seen.ends.at(partition), Offset{20});
 }
 
+TEST_F(EventLogContractTest, ProduceAllAnswersForEachRecordInOrder) {
+  const TopicPartition partition{Topic(), PartitionId{0}};
+  const std::unique_ptr<LogProducer> producer = Must(log().OpenProducer());
+  std::vector<ProduceRecord> records;
+  for (int i = 0; i < 5; ++i) {
+    records.push_back({.topic = partition.topic, .key = "user", .value = absl::StrCat(i)});
+  }
+  records[2].value = std::string(kMaxLogRecordBytes + 1, 'x');
+  const auto results = producer->ProduceAll(std::move(records), kProduceTimeout);
+  ASSERT_EQ(results.size(), 5u);
+  EXPECT_EQ(results[2].status().code(), absl::StatusCode::kInvalidArgument);
+  int64_t offset = 0;
+  for (const int i : {0, 1, 3, 4}) {
+    EXPECT_EQ(Must(results[i]), (EventPosition{PartitionId{0}, Offset{offset++}}));
+  }
+  EXPECT_TRUE(producer->ProduceAll({}, kProduceTimeout).empty());
+}
+
 TEST_F(EventLogContractTest, TombstonesAreNotEmptyValues) {
   const TopicPartition partition{Topic(1, /*compacted=*/true), PartitionId{0}};
   const std::unique_ptr<LogProducer> producer = Must(log().OpenProducer());
