@@ -56,17 +56,40 @@ void Merger::Prefetch(absl::Span<const ScoredItem> list, bool records) const {
   }
 }
 
+// True when nothing but the list decides the order of its items: no factor is other than 1, and no other source has any.
+bool Merger::PersonalIsRanking() const {
+  return b_.session_slots.empty() && b_.boosts.empty() && (in_.rules == nullptr || in_.rules->empty()) &&
+         std::is_sorted(in_.personal.begin(), in_.personal.end(),
+                        [](const ScoredItem& a, const ScoredItem& b) { return a.score > b.score; });
+}
+
 void Merger::AddPersonal() {
   const double best = BestOf(in_.personal);
   if (best <= 0) {
     return;
   }
   const double scale = in_.weights.personal / best;
+  // Most users have no live facts: their page is the head of the list, and the rest is not even looked at. Items that
+  // round to the same rank as the last one of the page still count, since their ids decide.
+  const bool is_ranking = PersonalIsRanking();
+  const double same_rank = 2 * in_.weights.personal / kRankSteps;
+  double last = 0;
   for (const ScoredItem& scored : in_.personal) {
-    if (Known(scored.item)) {
-      Slot& slot = SlotOf(scored.item);
-      slot.personal = true;
-      slot.personal_part = scale * scored.score;
+    if (!Known(scored.item)) {
+      continue;
+    }
+    const double part = scale * scored.score;
+    if (is_ranking && Enough() && part < last - same_rank) {
+      break;
+    }
+    Slot& slot = SlotOf(scored.item);
+    slot.personal = true;
+    slot.personal_part = std::max(slot.personal_part, part);
+    if (is_ranking) {
+      if (!Enough()) {
+        last = part;
+      }
+      Admit(IndexOf(slot));
     }
   }
 }
@@ -102,7 +125,6 @@ void Merger::CollectSeeds() {
 }
 
 void Merger::AddNeighbours(absl::Span<const ItemNumber> seeds, bool weigh_by_recency) {
-  b_.session_slots.clear();
   for (size_t k = 0; k < seeds.size(); ++k) {
     const double weight = weigh_by_recency ? static_cast<double>(kSessionSeeds - k) / kSessionSeeds : 1.0;
     const absl::Span<const ScoredItem> neighbours = in_.views->Neighbours(seeds[k]);
@@ -114,7 +136,7 @@ void Merger::AddNeighbours(absl::Span<const ItemNumber> seeds, bool weigh_by_rec
       Slot& slot = SlotOf(scored.item);
       if (!slot.session) {
         slot.session = true;
-        b_.session_slots.push_back(static_cast<uint32_t>(&slot - b_.slots.entries().data()));
+        b_.session_slots.push_back(IndexOf(slot));
       }
       slot.session_part += weight * scored.score;
     }
@@ -169,7 +191,7 @@ void Merger::AddPins() {
   for (const RuleSet::Pin& pin : in_.rules->pins()) {
     if (Known(pin.item) && in_.rules->rule(pin.rule).InForce(in_.now_unix_ms, in_.segment)) {
       Slot& slot = SlotOf(pin.item);
-      Admit(static_cast<uint32_t>(&slot - b_.slots.entries().data()));
+      Admit(IndexOf(slot));
     }
   }
 }
@@ -193,7 +215,7 @@ void Merger::AddCategoryPopular() {
       b_.categories[Value(categories.front())].touched += 1;
     }
   };
-  for (const Decision& decision : b_.history.decisions()) {
+  for (const Decision& decision : history_->decisions()) {
     if (Known(decision.item) && IsSeedKind(decision.kind)) {
       touch(decision.item);
     }
@@ -238,7 +260,7 @@ void Merger::AddPopular(absl::Span<const ScoredItem> list, CandidateSource sourc
     slot.fallback = true;
     slot.fallback_source = source;
     slot.fallback_part = weight * list[i].score / best;
-    Admit(static_cast<uint32_t>(&slot - b_.slots.entries().data()));
+    Admit(IndexOf(slot));
   }
 }
 

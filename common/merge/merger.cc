@@ -6,7 +6,6 @@
 namespace tributary {
 namespace {
 
-constexpr double kRankSteps = 1e6;          // Scores are rounded to this part of the best before they rank.
 constexpr int64_t kPinned = 2'000'000;      // Above every rounded score.
 
 }  // namespace
@@ -16,22 +15,17 @@ absl::Status Merger::Run() {
   b_.categories.Clear(catalogue_.category_count());
   b_.boosts.Clear(catalogue_);
   b_.seeds.clear();
+  b_.session_slots.clear();
   b_.candidates.clear();
-  if (in_.history != nullptr) {
-    b_.history = *in_.history;
-  } else {
-    b_.history.Clear();
-  }
-  if (absl::Status status = ReadLiveFacts(in_.live, catalogue_, &b_.history, &b_.facts); !status.ok()) {
+  if (absl::Status status = ReadUser(); !status.ok()) {
     return status;
   }
-  for (const LivePartition& partition : in_.live) {
-    result_.truncated = result_.truncated || partition.truncated;
-  }
-  result_.unknown_user = in_.kind == MergeKind::kRecommend && in_.personal.empty() && b_.history.empty() &&
+  result_.unknown_user = in_.kind == MergeKind::kRecommend && in_.personal.empty() && history_->empty() &&
                          b_.facts.empty() && in_.recent_items.empty();
 
-  Prefetch(in_.personal, /*records=*/true);
+  // Without live facts few pages look further into the list than this.
+  const size_t looked_at = b_.facts.empty() ? 2 * static_cast<size_t>(in_.limit) : in_.personal.size();
+  Prefetch(in_.personal.subspan(0, looked_at), /*records=*/true);
   MarkHistory();
   Exclude(in_.basket);
   Exclude(in_.shown);
@@ -46,8 +40,8 @@ absl::Status Merger::Run() {
   switch (in_.kind) {
     case MergeKind::kRecommend:
       b_.boosts.Compute(b_.facts, catalogue_, policy_, in_.now_unix_ms);
-      AddPersonal();
       AddSession();
+      AddPersonal();
       break;
     case MergeKind::kSimilar:
       if (in_.views != nullptr) {
@@ -86,8 +80,26 @@ absl::Status Merger::Run() {
   return absl::OkStatus();
 }
 
+absl::Status Merger::ReadUser() {
+  b_.facts.clear();
+  if (in_.live.empty() && in_.history != nullptr) {
+    history_ = in_.history;
+    return absl::OkStatus();
+  }
+  history_ = &b_.history;
+  if (in_.history != nullptr) {
+    b_.history = *in_.history;
+  } else {
+    b_.history.Clear();
+  }
+  for (const LivePartition& partition : in_.live) {
+    result_.truncated = result_.truncated || partition.truncated;
+  }
+  return ReadLiveFacts(in_.live, catalogue_, &b_.history, &b_.facts);
+}
+
 void Merger::MarkHistory() {
-  const absl::Span<const Decision> decisions = b_.history.decisions();
+  const absl::Span<const Decision> decisions = history_->decisions();
   for (size_t begin = 0; begin < decisions.size();) {
     size_t end = begin + 1;
     while (end < decisions.size() && decisions[end].item == decisions[begin].item) {

@@ -75,9 +75,15 @@ class Merger {
   using CategoryUse = MergeScratch::Buffers::CategoryUse;
   using Ranked = MergeScratch::Buffers::Ranked;
 
+  static constexpr double kRankSteps = 1e6;   // Scores are rounded to this part of the best before they rank.
+
   bool Known(ItemNumber item) const { return Value(item) < catalogue_.size(); }
   Slot& SlotOf(ItemNumber item) { return b_.slots[Value(item)]; }
+  uint32_t IndexOf(const Slot& slot) const { return static_cast<uint32_t>(&slot - b_.slots.entries().data()); }
   void Prefetch(absl::Span<const ScoredItem> list, bool records) const;
+
+  // What the user did.
+  absl::Status ReadUser();
 
   // What must not be shown.
   void MarkHistory();
@@ -85,6 +91,7 @@ class Merger {
   void Exclude(absl::Span<const ItemNumber> items);
 
   // Sources.
+  bool PersonalIsRanking() const;
   void AddPersonal();
   void AddSession();
   void CollectSeeds();
@@ -115,6 +122,7 @@ class Merger {
   const MergePolicy& policy_;
   MergeScratch::Buffers& b_;
   MergeResult& result_;
+  const UserHistory* history_ = nullptr;   // The snapshot's with what is live.
   int able_ = 0;          // Candidates that the diversity cap lets through.
   double best_ = 0;
 };

@@ -267,5 +267,38 @@ TEST_F(MergePropertyTest, PagesNeverRepeatAndEndWithEveryItemShown) {
   }
 }
 
+// A list that is best first is read no further than the page needs; a shuffled one is read to its end.
+TEST_F(MergePropertyTest, ListThatIsTheRankingGivesWhatTheWholeListGives) {
+  constexpr int kListed = 60;
+  std::mt19937_64 random(5);
+  for (int world_number = 0; world_number < 300; ++world_number) {
+    MergeWorld world;
+    MergeWorld::List list;
+    for (int i = 0; i < kListed; ++i) {
+      const std::string id = absl::StrCat("item", i);
+      world.Put(id, {absl::StrCat("category", Below(random, 6))});
+      // Many are equal, or equal once they are rounded.
+      list.emplace_back(id, static_cast<float>(1 + Below(random, 8)) + 1e-6f * static_cast<float>(Below(random, 4)));
+      if (Below(random, 8) == 0) {
+        world.Before(v1::PURCHASE, id, MergeWorld::kNow - 1000);
+      }
+    }
+    world.input.limit = 1 + Below(random, 25);
+    world.input.max_per_category = Below(random, 3) == 0 ? 1 + Below(random, 5) : 0;
+    std::shuffle(list.begin(), list.end(), random);
+    world.personal = list;
+    const std::vector<std::string> expected = world.Ask();
+    const MergeResult whole = world.result;
+    std::stable_sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+    world.personal = list;
+    ASSERT_EQ(world.Ask(), expected);
+    ASSERT_EQ(world.result.more, whole.more);
+    ASSERT_EQ(world.result.list_short, whole.list_short);
+    for (size_t i = 0; i < expected.size(); ++i) {
+      ASSERT_EQ(world.result.items[i].score, whole.items[i].score);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tributary
