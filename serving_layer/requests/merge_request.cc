@@ -101,8 +101,9 @@ absl::Status MergeRequest::SetUser(absl::string_view user_id, const LiveState& l
                                             " items=", list.items_size(), " scores=", list.scores_size()));
   }
   personal_.resize(list.items_size());
+  const uint32_t item_count = snapshot_->reader().item_count();
   for (int i = 0; i < list.items_size(); ++i) {
-    if (list.items(i) >= snapshot_->reader().item_count()) {
+    if (list.items(i) >= item_count) {
       return absl::DataLossError(absl::StrCat("snapshot user list out of range: generation=",
                                               Value(snapshot_->generation()), " number=", list.items(i)));
     }

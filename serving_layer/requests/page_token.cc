@@ -29,10 +29,12 @@ absl::Status Invalid() {
 }  // namespace
 
 std::string EncodePageToken(const PageToken& token, const Catalogue& catalogue, uint32_t snapshot_items) {
-  std::string body;
+  std::string bytes;
+  bytes.reserve(3 * kChecksumBytes + 4 * token.shown.size());
   {
-    StringOutputStream stream(&body);
+    StringOutputStream stream(&bytes);
     CodedOutputStream out(&stream);
+    out.WriteLittleEndian64(0);   // The checksum's place.
     out.WriteLittleEndian64(static_cast<uint64_t>(Value(token.generation)));
     out.WriteLittleEndian64(token.request_hash);
     for (const ItemNumber item : token.shown) {
@@ -46,13 +48,8 @@ std::string EncodePageToken(const PageToken& token, const Catalogue& catalogue, 
       }
     }
   }
-  std::string bytes;
-  {
-    StringOutputStream stream(&bytes);
-    CodedOutputStream out(&stream);
-    out.WriteLittleEndian64(XXH64(body.data(), body.size(), kSeed));
-    out.WriteString(body);
-  }
+  const uint64_t checksum = XXH64(bytes.data() + kChecksumBytes, bytes.size() - kChecksumBytes, kSeed);
+  CodedOutputStream::WriteLittleEndian64ToArray(checksum, reinterpret_cast<uint8_t*>(bytes.data()));
   return absl::WebSafeBase64Escape(bytes);
 }
 

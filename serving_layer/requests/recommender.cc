@@ -123,6 +123,7 @@ absl::Status Recommender::Recommend(const v1::RecommendRequest& request, v1::Rec
   const MergeResult& result = merge.result();
   merge.WriteItems(view.now, response->mutable_items());
   if (result.more && merge.shown().size() + result.items.size() <= kMaxShown) {
+    token.shown.reserve(merge.shown().size() + result.items.size());
     token.shown.assign(merge.shown().begin(), merge.shown().end());
     for (const MergedItem& item : result.items) {
       token.shown.push_back(item.item);
