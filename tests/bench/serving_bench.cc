@@ -1,12 +1,14 @@
-// How many Recommend requests of 20 items with scores and reasons one core answers, beside an empty grpc++ handler that
-// builds the same message. Server on core 0, client on core 1, each a process of its own; the peer is the faster of the
-// callback API and completion queues. Users are uniform over a synthetic snapshot, a tenth of them has live facts; nothing
+// How many Recommend requests of 20 items with scores and reasons one core answers, and what an answer costs the server in
+// CPU time, beside an empty grpc++ handler that builds the same message. Server on core 0, client on core 1, each a process
+// of its own; the peer is the faster of the callback API and completion queues; the three servers take turns, and each
+// figure is the median of its turns. Users are uniform over a synthetic snapshot, a tenth of them has live facts; nothing
 // caches whole answers. One answer in a hundred is compared byte for byte with one made offline from the same files.
 #include <fcntl.h>
 #include <glog/logging.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,46 +24,28 @@
 #include <utility>
 #include <vector>
 
+#include <google/protobuf/arena.h>
 #include <grpcpp/grpcpp.h>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "common/config/config.h"
-#include "common/event_log/topics.h"
-#include "common/metrics/metrics.h"
-#include "common/snapshot/snapshot.h"
-#include "serving_layer/context/context_publisher.h"
-#include "serving_layer/live_state/live_state.h"
-#include "serving_layer/live_state/topic_follower.h"
-#include "serving_layer/requests/recommender.h"
 #include "serving_layer/serving_layer.h"
 #include "tests/bench/report.h"
-#include "tests/fakes/fake_clock.h"
-#include "tests/fakes/fake_event_log.h"
+#include "tests/bench/serving_world.h"
 #include "tributary/v1/recommendation_service.grpc.pb.h"
 
 namespace tributary::serving {
 namespace {
 
-constexpr int kPartitions = 4;
 constexpr int kServerCore = 0;
 constexpr int kClientCore = 1;
 constexpr int kOutstanding = 64;
 constexpr int kChannels = 8;
-
-struct Scale {
-  int users = 50'000;
-  int items = 10'000;
-  absl::Duration warm_up = absl::Seconds(2);
-  absl::Duration measured = absl::Seconds(6);
-};
+constexpr int kTurns = 3;
 
 Scale ScaleOf(bool smoke) {
   return smoke ? Scale{.users = 500, .items = 300, .warm_up = absl::Milliseconds(100), .measured = absl::Milliseconds(300)}
                : Scale();
 }
-
-std::string UserId(int user) { return absl::StrCat("user-", user); }
 
 void PinTo(int core) {
   cpu_set_t set;
@@ -71,138 +55,6 @@ void PinTo(int core) {
     LOG(WARNING) << "not pinned: core=" << core << " error=" << std::strerror(errno);
   }
 }
-
-void WriteSnapshot(const std::string& dir, const Scale& scale) {
-  std::mt19937_64 random(7);
-  const auto item = [&] { return static_cast<uint32_t>(random() % scale.items); };
-  auto writer = *SnapshotWriter::Create(dir, Generation{1});
-  std::vector<v1::Item> items(scale.items);
-  std::vector<std::vector<ScoredItem>> neighbours(scale.items);
-  for (int i = 0; i < scale.items; ++i) {
-    items[i].set_item_id(absl::StrCat("item-", i));
-    items[i].add_categories(absl::StrCat("category-", i % 100));
-    items[i].set_price(i % 50);
-    for (int n = 1; n <= 50; ++n) {
-      neighbours[i].push_back({.item = ItemNumber{static_cast<uint32_t>((i + n) % scale.items)}, .score = 1.0F / n});
-    }
-  }
-  CHECK(writer->WriteItems(items).ok());
-  CHECK(writer->WriteNeighbours(neighbours).ok());
-  std::vector<std::pair<std::string, int>> users;
-  for (int u = 0; u < scale.users; ++u) {
-    users.emplace_back(UserId(u), u);
-  }
-  std::sort(users.begin(), users.end());
-  for (const auto& [user_id, u] : users) {
-    v1::SnapshotUser user;
-    for (int i = 0; i < 100; ++i) {
-      user.mutable_list()->add_items((item() / 100 * 100 + i) % scale.items);  // All different.
-      user.mutable_list()->add_scores(1.0F / (1 + i));
-    }
-    std::vector<uint32_t> bought(30);
-    std::generate(bought.begin(), bought.end(), item);
-    std::sort(bought.begin(), bought.end());
-    bought.erase(std::unique(bought.begin(), bought.end()), bought.end());
-    for (const uint32_t i : bought) {
-      v1::Profile* profile = user.mutable_profile();
-      profile->add_items(i);
-      profile->add_kinds(v1::PURCHASE);
-      profile->add_event_times_unix_ms(1'690'000'000'000);
-      profile->add_partitions(-1);
-      profile->add_offsets(i);
-      profile->add_values_micros(1'000'000);
-    }
-    CHECK(writer->PutUser(user_id, user).ok());
-  }
-  v1::ScoredItems popular;
-  for (int i = 0; i < std::min(500, scale.items); ++i) {
-    popular.add_items(i);
-    popular.add_scores(1.0F / (1 + i));
-  }
-  CHECK(writer->PutPopular(kPopularOverall, popular).ok());
-  v1::SnapshotManifest manifest;
-  manifest.set_segment_size(1024);
-  manifest.set_events_topic("events");
-  CHECK(writer->Finish(manifest).ok());
-  CHECK(SnapshotStore(dir).Activate(Generation{1}).ok());
-}
-
-// The log with live facts for every tenth user: three views and a purchase each.
-struct LiveWorld {
-  explicit LiveWorld(const std::string& dir, const Scale& scale) : config(DefaultConfig()) {
-    config.mutable_storage()->set_snapshots_dir(dir);
-    config.mutable_kafka()->set_partitions(kPartitions);
-    config.mutable_serving()->set_listen_address("127.0.0.1:0");
-    CHECK(log.CreateTopics(TopicsToCreate(topics, config.kafka())).ok());
-    auto producer = *log.OpenProducer();
-    std::mt19937_64 random(8);
-    const auto put = [&](int partition, std::string key, std::string value) {
-      CHECK(producer
-                ->Produce({.topic = topics.speed_views, .partition = PartitionId{partition}, .key = std::move(key),
-                           .value = std::move(value), .headers = {}},
-                          absl::Seconds(1))
-                .ok());
-    };
-    for (int u = 0; u < scale.users; u += 10) {
-      v1::SpeedView view;
-      view.mutable_position()->set_applied_offset(1'000'000);
-      for (int f = 0; f < 4; ++f) {
-        v1::Fact* fact = view.add_facts();
-        fact->set_kind(f == 3 ? v1::PURCHASE : v1::VIEW);
-        fact->set_item_id(absl::StrCat("item-", random() % scale.items));
-        fact->set_event_time_unix_ms(absl::ToUnixMillis(clock.Now()) - 60'000 * (4 - f));
-        fact->set_offset(u * 4 + f);
-      }
-      put(Value(PartitionOfKey(UserId(u), kPartitions)), UserId(u), view.SerializeAsString());
-    }
-    v1::Progress progress;
-    progress.mutable_position()->set_applied_offset(1'000'000);
-    for (int p = 0; p < kPartitions; ++p) {
-      put(p, std::string(kProgressKey), progress.SerializeAsString());
-    }
-  }
-
-  FakeClock clock;  // Stands still: ages are the same wherever the answer is made.
-  FakeEventLog log{clock};
-  v1::Config config;
-  Topics topics{""};
-  MetricsRegistry metrics;
-};
-
-// Answers as the server does, from the same files, without a server.
-class OfflineAnswers {
- public:
-  OfflineAnswers(const std::string& dir, const Scale& scale)
-      : world_(dir, scale),
-        follower_({.topics = world_.topics, .poll_timeout = absl::ZeroDuration()}, world_.log, world_.clock, live_, context_,
-                  world_.metrics, [] {}),
-        recommender_({.stale_after = absl::Seconds(world_.config.serving().stale_after_seconds()), .segment_size = 1024},
-                     policy_, world_.clock, live_, context_, [] { return true; }) {
-    CHECK(follower_.Start().ok());
-    while (!follower_.ready()) {
-      follower_.RunOnce();
-    }
-    auto snapshot =
-        LoadedSnapshot::Load({.snapshots_dir = dir, .block_cache_bytes = int64_t{64} << 20}, Generation{1}, policy_);
-    CHECK(snapshot.ok()) << snapshot.status();
-    context_.Activate(*std::move(snapshot));
-  }
-
-  v1::RecommendResponse Recommend(const v1::RecommendRequest& request) const {
-    v1::RecommendResponse response;
-    const absl::Status status = recommender_.Recommend(request, &response);
-    CHECK(status.ok()) << status;
-    return response;
-  }
-
- private:
-  LiveWorld world_;
-  const MergePolicy policy_ = *MergePolicy::FromProto(world_.config.merge());
-  LiveState live_;
-  ContextPublisher context_;
-  TopicFollower follower_;
-  Recommender recommender_;
-};
 
 // ---- Servers, each in a process of its own ----
 
@@ -306,6 +158,14 @@ void ServeEmptyQueue(const std::string& answer_file) {
 
 // ---- The client ----
 
+absl::Duration Read(clockid_t clock) {
+  timespec time;
+  CHECK(clock_gettime(clock, &time) == 0);
+  return absl::DurationFromTimespec(time);
+}
+
+absl::Duration ThreadCpuTime() { return Read(CLOCK_THREAD_CPUTIME_ID); }
+
 // This program as a server in a process of its own, on the server's core.
 class ServerProcess {
  public:
@@ -340,6 +200,12 @@ class ServerProcess {
     waitpid(child_, nullptr, 0);
   }
   int port() const { return port_; }
+  // Of all its threads, since it started.
+  absl::Duration CpuTime() const {
+    clockid_t clock;
+    CHECK(clock_getcpuclockid(child_, &clock) == 0);
+    return Read(clock);
+  }
 
  private:
   pid_t child_ = -1;
@@ -347,12 +213,15 @@ class ServerProcess {
   int port_ = 0;
 };
 
-struct Load {
+using Sample = std::vector<std::pair<v1::RecommendRequest, v1::RecommendResponse>>;
+
+struct Figures {
   double requests_per_second = 0;
-  std::vector<std::pair<v1::RecommendRequest, v1::RecommendResponse>> sample;   // One in a hundred.
+  double cpu_microseconds = 0;    // Of the server, for one request.
 };
 
-Load Run(int port, const Scale& scale) {
+// One turn of a server. Appends one answer in a hundred to `sample`.
+Figures Run(const ServerProcess& server, const Scale& scale, Sample* sample) {
   struct Call {
     grpc::ClientContext context;
     v1::RecommendRequest request;
@@ -366,7 +235,7 @@ Load Run(int port, const Scale& scale) {
     grpc::ChannelArguments arguments;
     arguments.SetInt("bench.channel", c);  // A connection of its own.
     stubs.push_back(v1::RecommendationService::NewStub(grpc::CreateCustomChannel(
-        absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials(), arguments)));
+        absl::StrCat("127.0.0.1:", server.port()), grpc::InsecureChannelCredentials(), arguments)));
   }
   grpc::CompletionQueue queue;
   std::mt19937_64 random(9);
@@ -381,31 +250,74 @@ Load Run(int port, const Scale& scale) {
   for (int i = 0; i < kOutstanding; ++i) {
     send(i % kChannels);
   }
-  Load load;
-  const auto start = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(scale.warm_up);
-  const auto end = start + absl::ToChronoNanoseconds(scale.measured);
+  using SteadyClock = std::chrono::steady_clock;
+  SteadyClock::time_point start = SteadyClock::now() + absl::ToChronoNanoseconds(scale.warm_up);
+  absl::Duration cpu_at_start;
+  enum { kWarmUp, kMeasured, kEnding } phase = kWarmUp;
   int64_t answered = 0;
   int64_t measured = 0;
   int outstanding = kOutstanding;
+  Figures figures;
   void* tag = nullptr;
   bool ok = false;
   while (outstanding > 0 && queue.Next(&tag, &ok)) {
     const std::unique_ptr<Call> call(static_cast<Call*>(tag));
     CHECK(call->status.ok()) << call->status.error_message();
-    const auto now = std::chrono::steady_clock::now();
-    measured += now >= start && now < end;
-    if (++answered % 100 == 0) {
-      load.sample.emplace_back(call->request, call->response);
+    const SteadyClock::time_point now = SteadyClock::now();
+    if (phase == kWarmUp && now >= start) {
+      phase = kMeasured;
+      start = now;
+      cpu_at_start = server.CpuTime();
+    } else if (phase == kMeasured && now >= start + absl::ToChronoNanoseconds(scale.measured)) {
+      phase = kEnding;
+      figures.requests_per_second = static_cast<double>(measured) / absl::ToDoubleSeconds(absl::FromChrono(now - start));
+      figures.cpu_microseconds =
+          absl::ToDoubleMicroseconds(server.CpuTime() - cpu_at_start) / static_cast<double>(measured);
     }
-    if (now < end) {
-      send(call->stub);
-    } else {
+    measured += phase == kMeasured;
+    if (++answered % 100 == 0) {
+      sample->emplace_back(call->request, call->response);
+    }
+    if (phase == kEnding) {
       --outstanding;
+    } else {
+      send(call->stub);
     }
   }
   queue.Shutdown();
-  load.requests_per_second = static_cast<double>(measured) / absl::ToDoubleSeconds(scale.measured);
-  return load;
+  return figures;
+}
+
+Figures MedianOf(std::vector<Figures> turns) {
+  const auto median = [&](double Figures::*figure) {
+    const auto middle = turns.begin() + static_cast<ptrdiff_t>(turns.size() / 2);
+    std::nth_element(turns.begin(), middle, turns.end(),
+                     [&](const Figures& a, const Figures& b) { return a.*figure < b.*figure; });
+    return *middle.*figure;
+  };
+  return {.requests_per_second = median(&Figures::requests_per_second),
+          .cpu_microseconds = median(&Figures::cpu_microseconds)};
+}
+
+// What an answer costs without gRPC, in CPU time: the median over batches, each answer on an arena as in the server.
+double OfflineMicroseconds(const OfflineAnswers& offline, const Scale& scale) {
+  constexpr int kBatches = 101;
+  const int batch = scale.users / 50;
+  std::mt19937_64 random(10);
+  std::vector<double> microseconds;
+  for (int b = 0; b < kBatches; ++b) {
+    const absl::Duration start = ThreadCpuTime();
+    for (int i = 0; i < batch; ++i) {
+      google::protobuf::Arena arena;
+      auto* request = google::protobuf::Arena::CreateMessage<v1::RecommendRequest>(&arena);
+      request->set_user_id(UserId(static_cast<int>(random() % scale.users)));
+      request->set_limit(20);
+      offline.Recommend(*request, google::protobuf::Arena::CreateMessage<v1::RecommendResponse>(&arena));
+    }
+    microseconds.push_back(absl::ToDoubleMicroseconds(ThreadCpuTime() - start) / batch);
+  }
+  std::nth_element(microseconds.begin(), microseconds.begin() + kBatches / 2, microseconds.end());
+  return microseconds[kBatches / 2];
 }
 
 int Main(bool smoke) {
@@ -418,42 +330,58 @@ int Main(bool smoke) {
   PinTo(kClientCore);
 
   const std::string size = smoke ? "smoke" : "full";
-  Load ours;
+  Sample sample;
+  std::vector<Figures> ours;
+  std::vector<Figures> callback;
+  std::vector<Figures> queue;
   {
-    ServerProcess server({"--serve", "ours", snapshots, size});
-    ours = Run(server.port(), scale);
+    const ServerProcess server({"--serve", "ours", snapshots, size});
+    ours.push_back(Run(server, scale, &sample));
+    CHECK(!sample.empty());
+    const std::string answer_file = dir + "/answer";
+    std::FILE* out = std::fopen(answer_file.c_str(), "wb");
+    const std::string bytes = sample.front().second.SerializeAsString();
+    CHECK(std::fwrite(bytes.data(), 1, bytes.size(), out) == bytes.size());
+    std::fclose(out);
+
+    const ServerProcess callback_server({"--serve", "callback", answer_file, size});
+    const ServerProcess queue_server({"--serve", "queue", answer_file, size});
+    Sample same;
+    for (int turn = 0; turn < kTurns; ++turn) {
+      if (turn > 0) {
+        ours.push_back(Run(server, scale, &sample));
+      }
+      callback.push_back(Run(callback_server, scale, &same));
+      queue.push_back(Run(queue_server, scale, &same));
+    }
   }
-  CHECK(!ours.sample.empty());
+  double offline_microseconds = 0;
   {
     const OfflineAnswers offline(snapshots, scale);
-    for (const auto& [request, response] : ours.sample) {
-      CHECK_EQ(response.SerializeAsString(), offline.Recommend(request).SerializeAsString())
+    for (const auto& [request, response] : sample) {
+      v1::RecommendResponse expected;
+      offline.Recommend(request, &expected);
+      CHECK_EQ(response.SerializeAsString(), expected.SerializeAsString())
           << "answer differs from the offline merge: " << request.ShortDebugString();
     }
-    std::fprintf(stderr, "answers equal to the offline merge: %zu\n", ours.sample.size());
-  }
-  const std::string answer_file = dir + "/answer";
-  std::FILE* out = std::fopen(answer_file.c_str(), "wb");
-  const std::string bytes = ours.sample.front().second.SerializeAsString();
-  CHECK(std::fwrite(bytes.data(), 1, bytes.size(), out) == bytes.size());
-  std::fclose(out);
-  double callback = 0;
-  double queue = 0;
-  {
-    ServerProcess server({"--serve", "callback", answer_file, size});
-    callback = Run(server.port(), scale).requests_per_second;
-  }
-  {
-    ServerProcess server({"--serve", "queue", answer_file, size});
-    queue = Run(server.port(), scale).requests_per_second;
+    std::fprintf(stderr, "answers equal to the offline merge: %zu\n", sample.size());
+    offline_microseconds = OfflineMicroseconds(offline, scale);
   }
   std::filesystem::remove_all(dir);
+
+  const Figures mine = MedianOf(ours);
+  const Figures by_callback = MedianOf(callback);
+  const Figures by_queue = MedianOf(queue);
+  const bool callback_is_faster = by_callback.requests_per_second > by_queue.requests_per_second;
+  const Figures& empty = callback_is_faster ? by_callback : by_queue;
+  const std::string peer =
+      callback_is_faster ? "empty grpc++ callback handler" : "empty grpc++ completion queue handler";
   bench::Report report("serving");
-  report.Add("empty_callback_rps", callback, "requests/s");
-  report.Add("empty_queue_rps", queue, "requests/s");
-  report.Add("recommend_20_rps", ours.requests_per_second, "requests/s",
-             callback > queue ? "empty grpc++ callback handler" : "empty grpc++ completion queue handler",
-             std::max(callback, queue));
+  report.Add("empty_callback_rps", by_callback.requests_per_second, "requests/s");
+  report.Add("empty_queue_rps", by_queue.requests_per_second, "requests/s");
+  report.Add("recommend_20_rps", mine.requests_per_second, "requests/s", peer, empty.requests_per_second);
+  report.Add("recommend_20_without_grpc_us", offline_microseconds, "us");
+  report.Add("recommend_20_cpu_us", mine.cpu_microseconds, "us", peer, empty.cpu_microseconds);
   return 0;
 }
 

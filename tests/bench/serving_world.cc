@@ -1,0 +1,132 @@
+#include "tests/bench/serving_world.h"
+
+#include <algorithm>
+#include <memory>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include <glog/logging.h>
+
+#include "absl/strings/str_cat.h"
+#include "common/snapshot/snapshot.h"
+
+namespace tributary::serving {
+namespace {
+
+constexpr int kPartitions = 4;
+
+}  // namespace
+
+std::string UserId(int user) { return absl::StrCat("user-", user); }
+
+void WriteSnapshot(const std::string& dir, const Scale& scale) {
+  std::mt19937_64 random(7);
+  const auto item = [&] { return static_cast<uint32_t>(random() % scale.items); };
+  auto writer = *SnapshotWriter::Create(dir, Generation{1});
+  std::vector<v1::Item> items(scale.items);
+  std::vector<std::vector<ScoredItem>> neighbours(scale.items);
+  for (int i = 0; i < scale.items; ++i) {
+    items[i].set_item_id(absl::StrCat("item-", i));
+    items[i].add_categories(absl::StrCat("category-", i % 100));
+    items[i].set_price(i % 50);
+    for (int n = 1; n <= 50; ++n) {
+      neighbours[i].push_back({.item = ItemNumber{static_cast<uint32_t>((i + n) % scale.items)}, .score = 1.0F / n});
+    }
+  }
+  CHECK(writer->WriteItems(items).ok());
+  CHECK(writer->WriteNeighbours(neighbours).ok());
+  std::vector<std::pair<std::string, int>> users;
+  for (int u = 0; u < scale.users; ++u) {
+    users.emplace_back(UserId(u), u);
+  }
+  std::sort(users.begin(), users.end());
+  for (const auto& [user_id, u] : users) {
+    v1::SnapshotUser user;
+    for (int i = 0; i < 100; ++i) {
+      user.mutable_list()->add_items((item() / 100 * 100 + i) % scale.items);  // All different.
+      user.mutable_list()->add_scores(1.0F / (1 + i));
+    }
+    std::vector<uint32_t> bought(30);
+    std::generate(bought.begin(), bought.end(), item);
+    std::sort(bought.begin(), bought.end());
+    bought.erase(std::unique(bought.begin(), bought.end()), bought.end());
+    for (const uint32_t i : bought) {
+      v1::Profile* profile = user.mutable_profile();
+      profile->add_items(i);
+      profile->add_kinds(v1::PURCHASE);
+      profile->add_event_times_unix_ms(1'690'000'000'000);
+      profile->add_partitions(-1);
+      profile->add_offsets(i);
+      profile->add_values_micros(1'000'000);
+    }
+    CHECK(writer->PutUser(user_id, user).ok());
+  }
+  v1::ScoredItems popular;
+  for (int i = 0; i < std::min(500, scale.items); ++i) {
+    popular.add_items(i);
+    popular.add_scores(1.0F / (1 + i));
+  }
+  CHECK(writer->PutPopular(kPopularOverall, popular).ok());
+  v1::SnapshotManifest manifest;
+  manifest.set_segment_size(1024);
+  manifest.set_events_topic("events");
+  CHECK(writer->Finish(manifest).ok());
+  CHECK(SnapshotStore(dir).Activate(Generation{1}).ok());
+}
+
+LiveWorld::LiveWorld(const std::string& snapshots_dir, const Scale& scale) : config(DefaultConfig()) {
+  config.mutable_storage()->set_snapshots_dir(snapshots_dir);
+  config.mutable_kafka()->set_partitions(kPartitions);
+  config.mutable_serving()->set_listen_address("127.0.0.1:0");
+  CHECK(log.CreateTopics(TopicsToCreate(topics, config.kafka())).ok());
+  auto producer = *log.OpenProducer();
+  std::mt19937_64 random(8);
+  const auto put = [&](int partition, std::string key, std::string value) {
+    CHECK(producer
+              ->Produce({.topic = topics.speed_views, .partition = PartitionId{partition}, .key = std::move(key),
+                         .value = std::move(value), .headers = {}},
+                        absl::Seconds(1))
+              .ok());
+  };
+  for (int u = 0; u < scale.users; u += 10) {
+    v1::SpeedView view;
+    view.mutable_position()->set_applied_offset(1'000'000);
+    for (int f = 0; f < 4; ++f) {
+      v1::Fact* fact = view.add_facts();
+      fact->set_kind(f == 3 ? v1::PURCHASE : v1::VIEW);
+      fact->set_item_id(absl::StrCat("item-", random() % scale.items));
+      fact->set_event_time_unix_ms(absl::ToUnixMillis(clock.Now()) - 60'000 * (4 - f));
+      fact->set_offset(u * 4 + f);
+    }
+    put(Value(PartitionOfKey(UserId(u), kPartitions)), UserId(u), view.SerializeAsString());
+  }
+  v1::Progress progress;
+  progress.mutable_position()->set_applied_offset(1'000'000);
+  for (int p = 0; p < kPartitions; ++p) {
+    put(p, std::string(kProgressKey), progress.SerializeAsString());
+  }
+}
+
+OfflineAnswers::OfflineAnswers(const std::string& snapshots_dir, const Scale& scale)
+    : world_(snapshots_dir, scale),
+      follower_({.topics = world_.topics, .poll_timeout = absl::ZeroDuration()}, world_.log, world_.clock, live_, context_,
+                world_.metrics, [] {}),
+      recommender_({.stale_after = absl::Seconds(world_.config.serving().stale_after_seconds()), .segment_size = 1024},
+                   policy_, world_.clock, live_, context_, [] { return true; }) {
+  CHECK(follower_.Start().ok());
+  while (!follower_.ready()) {
+    follower_.RunOnce();
+  }
+  auto snapshot =
+      LoadedSnapshot::Load({.snapshots_dir = snapshots_dir, .block_cache_bytes = int64_t{64} << 20}, Generation{1}, policy_);
+  CHECK(snapshot.ok()) << snapshot.status();
+  context_.Activate(*std::move(snapshot));
+}
+
+void OfflineAnswers::Recommend(const v1::RecommendRequest& request, v1::RecommendResponse* response) const {
+  const absl::Status status = recommender_.Recommend(request, response);
+  CHECK(status.ok()) << status;
+}
+
+}  // namespace tributary::serving

@@ -1,0 +1,63 @@
+#ifndef TRIBUTARY_TESTS_BENCH_SERVING_WORLD_H_
+#define TRIBUTARY_TESTS_BENCH_SERVING_WORLD_H_
+
+#include <string>
+
+#include "absl/time/time.h"
+#include "common/config/config.h"
+#include "common/event_log/topics.h"
+#include "common/merge/policy.h"
+#include "common/metrics/metrics.h"
+#include "serving_layer/context/context_publisher.h"
+#include "serving_layer/live_state/live_state.h"
+#include "serving_layer/live_state/topic_follower.h"
+#include "serving_layer/requests/recommender.h"
+#include "tests/fakes/fake_clock.h"
+#include "tests/fakes/fake_event_log.h"
+#include "tributary/v1/recommendation_service.pb.h"
+
+// What the serving benchmark serves: the same synthetic snapshot and live facts in every process.
+namespace tributary::serving {
+
+struct Scale {
+  int users = 50'000;
+  int items = 10'000;
+  absl::Duration warm_up = absl::Seconds(2);    // Of each turn.
+  absl::Duration measured = absl::Seconds(3);
+};
+
+std::string UserId(int user);
+
+// Writes generation 1, active: 100 items and about 30 purchases a user, 50 neighbours an item.
+void WriteSnapshot(const std::string& dir, const Scale& scale);
+
+// The log with live facts for every tenth user: three views and a purchase each.
+struct LiveWorld {
+  LiveWorld(const std::string& snapshots_dir, const Scale& scale);
+
+  FakeClock clock;  // Stands still: ages are the same wherever the answer is made.
+  FakeEventLog log{clock};
+  v1::Config config;
+  Topics topics{""};
+  MetricsRegistry metrics;
+};
+
+// Answers as the server does, from the same files, without a server.
+class OfflineAnswers {
+ public:
+  OfflineAnswers(const std::string& snapshots_dir, const Scale& scale);
+
+  void Recommend(const v1::RecommendRequest& request, v1::RecommendResponse* response) const;
+
+ private:
+  LiveWorld world_;
+  const MergePolicy policy_ = *MergePolicy::FromProto(world_.config.merge());
+  LiveState live_;
+  ContextPublisher context_;
+  TopicFollower follower_;
+  Recommender recommender_;
+};
+
+}  // namespace tributary::serving
+
+#endif  // TRIBUTARY_TESTS_BENCH_SERVING_WORLD_H_
