@@ -15,9 +15,6 @@ using OptionsPtr = std::unique_ptr<rd_kafka_AdminOptions_t, Destroy<rd_kafka_Adm
 using NewTopicPtr = std::unique_ptr<rd_kafka_NewTopic_t, Destroy<rd_kafka_NewTopic_destroy>>;
 using ResourcePtr = std::unique_ptr<rd_kafka_ConfigResource_t, Destroy<rd_kafka_ConfigResource_destroy>>;
 
-// Between looks at whether a new topic has leaders on all its partitions.
-constexpr absl::Duration kLeaderPause = absl::Milliseconds(10);
-
 absl::StatusOr<OptionsPtr> RequestOptions(rd_kafka_t* handle, rd_kafka_admin_op_t operation) {
   OptionsPtr options(rd_kafka_AdminOptions_new(handle, operation));
   std::array<char, 512> reason;

@@ -26,6 +26,8 @@ namespace tributary::kafka {
 inline constexpr absl::Duration kConnectTimeout = absl::Seconds(5);
 // Admin calls and offset queries.
 inline constexpr absl::Duration kRequestTimeout = absl::Seconds(10);
+// Between looks at whether a partition has a leader again.
+inline constexpr absl::Duration kLeaderPause = absl::Milliseconds(10);
 // A transaction older than this is aborted by the broker; also the limit of one attempt to commit or abort.
 inline constexpr absl::Duration kTransactionTimeout = absl::Seconds(10);
 // How long librdkafka tries to deliver a record outside of transactions.

@@ -3,6 +3,8 @@
 #include <librdkafka/rdkafka.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "common/kafka/client.h"
 #include "common/status/status_macros.h"
 #include "common/sync/mutex.h"
@@ -54,9 +56,16 @@ class KafkaEventLog final : public EventLog {
     TRIBUTARY_ASSIGN_OR_RETURN(rd_kafka_t* const handle, Asker(isolation));
     int64_t begin = 0;
     int64_t end = 0;
-    const rd_kafka_resp_err_t error =
-        rd_kafka_query_watermark_offsets(handle, partition.topic.c_str(), Value(partition.partition), &begin, &end,
-                                         kafka::Milliseconds(kafka::kRequestTimeout));
+    const absl::Time limit = absl::Now() + kafka::kRequestTimeout;
+    const auto ask = [&] {
+      return rd_kafka_query_watermark_offsets(handle, partition.topic.c_str(), Value(partition.partition), &begin, &end,
+                                              kafka::Milliseconds(limit - absl::Now()));
+    };
+    rd_kafka_resp_err_t error = ask();
+    while (LeaderIsMoving(error) && absl::Now() < limit) {
+      absl::SleepFor(kafka::kLeaderPause);
+      error = ask();
+    }
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
       return kafka::ToStatus(error, absl::StrCat("offsets not read: ", kafka::Name(partition)));
     }
@@ -64,6 +73,10 @@ class KafkaEventLog final : public EventLog {
   }
 
  private:
+  // A partition that was just made, or whose leader died, has no leader for a moment; metadata may name it too early.
+  static bool LeaderIsMoving(rd_kafka_resp_err_t error) {
+    return error == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION || error == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+  }
   absl::StatusOr<std::unique_ptr<kafka::Client>> OpenAsker(Isolation isolation) const {
     return kafka::Client::Open(config_, RD_KAFKA_CONSUMER, kafka::ConsumerSettings(isolation), {});
   }
