@@ -85,16 +85,20 @@ absl::Status SpeedLayer::Connect() {
   TRIBUTARY_RETURN_IF_ERROR(OpenProducer());
   const v1::SpeedConfig& speed = options_.config.speed();
   TRIBUTARY_ASSIGN_OR_RETURN(group_,
-                             log_.JoinGroup({.group = speed.group(),
+                             log_.JoinGroup({.group = Group(),
                                              .instance = speed.instance(),
                                              .topic = topics.events,
                                              .session_timeout = absl::Milliseconds(speed.session_timeout_ms())}));
   return absl::OkStatus();
 }
 
+// Installations that share a cluster have a prefix of their own, and so a group of their own.
+std::string SpeedLayer::Group() const {
+  return absl::StrCat(options_.config.kafka().topic_prefix(), options_.config.speed().group());
+}
+
 absl::Status SpeedLayer::OpenProducer() {
-  const std::string id = absl::StrCat(options_.config.kafka().topic_prefix(), options_.config.speed().group(), "-",
-                                      options_.config.speed().instance());
+  const std::string id = absl::StrCat(Group(), "-", options_.config.speed().instance());
   TRIBUTARY_ASSIGN_OR_RETURN(producer_, log_.OpenTransactionalProducer(id));
   return absl::OkStatus();
 }
@@ -227,7 +231,7 @@ absl::Status SpeedLayer::Handle(const std::vector<LogEvent>& events) {
       metrics_.LagEvents(end->source.partition).Set(0);
       metrics_.LagSeconds(end->source.partition).Set(0);
     } else if (const Assigned* assigned = std::get_if<Assigned>(&event)) {
-      Assign(*assigned);
+      first_failure.Update(Assign(*assigned));
     } else {
       first_failure.Update(Revoke(std::get<Revoked>(event)));
     }
@@ -277,8 +281,12 @@ ProduceRecord SpeedLayer::DeadLetterRecord(v1::DeadLetter letter) {
   return {.topic = settings_.topics.dead_letters, .key = letter.original_key(), .value = letter.SerializeAsString()};
 }
 
-void SpeedLayer::Assign(const Assigned& assigned) {
+absl::Status SpeedLayer::Assign(const Assigned& assigned) {
   for (const TopicPartition& source : assigned.partitions) {
+    if (source.topic != settings_.topics.events) {
+      return absl::FailedPreconditionError(absl::StrCat("the consumer group is used for another topic too: group=", Group(),
+                                                        " topic=", source.topic));
+    }
     Owned& owned = owned_[source.partition];
     owned = {.group_generation = assigned.group_generation, .assigned_at = clock_.Now()};
     restorer_.Begin(source.partition);
@@ -286,6 +294,7 @@ void SpeedLayer::Assign(const Assigned& assigned) {
     LOG(INFO) << "partition assigned: partition=" << Value(source.partition)
               << " group_generation=" << assigned.group_generation;
   }
+  return absl::OkStatus();
 }
 
 absl::Status SpeedLayer::Revoke(const Revoked& revoked) {

@@ -90,10 +90,11 @@ class SpeedLayer {
   absl::Status RestoreSome();
   absl::Status Activate(PartitionId partition, PartitionRestore restore);
   absl::StatusOr<std::vector<LogEvent>> PollGroup();
+  std::string Group() const;
   absl::Status Handle(const std::vector<LogEvent>& events);
   void Apply(const LogRecord& record);
   ProduceRecord DeadLetterRecord(v1::DeadLetter letter);
-  void Assign(const Assigned& assigned);
+  absl::Status Assign(const Assigned& assigned);
   absl::Status Revoke(const Revoked& revoked);
   absl::Status Acknowledge();
 

@@ -320,6 +320,20 @@ TEST(SpeedLayerTest, TopicsWithOtherPartitionsAreRefused) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("x-speed-views"));
 }
 
+TEST(SpeedLayerTest, InstallationsOnOneClusterHaveGroupsOfTheirOwn) {
+  SpeedHarness harness;
+  const auto ours = harness.Start();
+  harness.config.mutable_kafka()->set_topic_prefix("theirs.");
+  ASSERT_TRUE(harness.log.CreateTopics(TopicsToCreate(Topics("theirs."), harness.config.kafka())).ok());
+  const auto theirs = harness.Start();   // Of the same name, in the same group but for the prefix.
+  harness.Publish({.user = "ada"});
+  for (int round = 0; round < 20; ++round) ASSERT_TRUE(harness.Round(*theirs).ok());
+  harness.Settle({ours.get()});
+  EXPECT_EQ(harness.Progress(0)->accepted(), 1);
+  EXPECT_TRUE(harness.log.GroupOffsets("tributary-speed").contains({"events", PartitionId{0}}));
+  EXPECT_FALSE(harness.log.GroupOffsets("tributary-speed").contains({"theirs.events", PartitionId{0}}));
+}
+
 TEST(SpeedLayerTest, StopCommitsWhatIsThere) {
   SpeedHarness harness;
   auto layer = harness.Start();
