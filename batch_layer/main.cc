@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include <google/protobuf/util/json_util.h>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
@@ -84,13 +86,36 @@ absl::StatusOr<std::optional<absl::Time>> ParseLimit(const std::string& flag, co
   return absl::InvalidArgumentError(absl::StrCat("time is neither YYYY-MM-DD nor RFC 3339: flag=--", flag, " value=", text));
 }
 
-absl::Status Import(const Flags& flags, const v1::Config& config) {
+absl::StatusOr<ImportOptions> OptionsOf(const Flags& flags) {
   ImportOptions options;
   options.file = flags.file;
   options.mapping_file = flags.mapping;
   options.reject_file = flags.rejects;
   TRIBUTARY_ASSIGN_OR_RETURN(options.from, ParseLimit("from", flags.from));
   TRIBUTARY_ASSIGN_OR_RETURN(options.until, ParseLimit("until", flags.until));
+  return options;
+}
+
+// Prints the file's events as JSON lines, for `tributary replay`.
+absl::Status Convert(const Flags& flags) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const ImportOptions options, OptionsOf(flags));
+  const auto print = [](const v1::Event& event) -> absl::Status {
+    std::string json;
+    if (!google::protobuf::util::MessageToJsonString(event, &json).ok()) {
+      return absl::InternalError(absl::StrCat("event cannot be printed: event_id=", event.event_id()));
+    }
+    std::cout << json << '\n';
+    return std::cout ? absl::OkStatus() : absl::UnavailableError("standard output cannot be written");
+  };
+  TRIBUTARY_ASSIGN_OR_RETURN(const ImportReport report, ConvertFile(options, print));
+  std::cout.flush();
+  std::cerr << absl::StrFormat("%s: %d events, %d rows rejected, %d skipped, %d outside the time limits\n", flags.file,
+                               report.accepted, report.rejected, report.skipped, report.outside);
+  return absl::OkStatus();
+}
+
+absl::Status Import(const Flags& flags, const v1::Config& config) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const ImportOptions options, OptionsOf(flags));
   TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<History> history, OpenHistory(config));
   TRIBUTARY_ASSIGN_OR_RETURN(const ImportReport report, ImportFile(options, *history));
   if (report.already_there) {
@@ -125,11 +150,14 @@ int Main(int argc, char** argv) {
   run->add_flag("--no-kafka", flags.no_kafka, "use the history as it is, announce nothing");
   run->add_option("--threads", flags.threads, "in place of batch.threads")->check(CLI::Range(1, 1024));
   CLI::App* const import = app.add_subcommand("import", "put a file (CSV, JSON Lines; plain, zstd, gzip) into the history");
-  import->add_option("file", flags.file, "the file")->required();
-  import->add_option("--mapping", flags.mapping, "ImportMapping, protobuf text format")->required();
   import->add_option("--rejects", flags.rejects, "where rejected rows go (default FILE.rejected.jsonl)");
-  import->add_option("--from", flags.from, "leave out events before this time (YYYY-MM-DD, UTC, or RFC 3339)");
-  import->add_option("--until", flags.until, "leave out events from this time on");
+  CLI::App* const convert = app.add_subcommand("convert", "print a file's events as JSON lines, for `tributary replay`");
+  for (CLI::App* const command : {import, convert}) {
+    command->add_option("file", flags.file, "the file")->required();
+    command->add_option("--mapping", flags.mapping, "ImportMapping, protobuf text format")->required();
+    command->add_option("--from", flags.from, "leave out events before this time (YYYY-MM-DD, UTC, or RFC 3339)");
+    command->add_option("--until", flags.until, "leave out events from this time on");
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -137,7 +165,9 @@ int Main(int argc, char** argv) {
   }
   absl::Status status;
   if (absl::StatusOr<v1::Config> config = LoadConfig(flags.config, flags.overrides); config.ok()) {
-    status = run->parsed() ? Run(flags, *std::move(config), stop) : Import(flags, *config);
+    status = run->parsed()       ? Run(flags, *std::move(config), stop)
+             : convert->parsed() ? Convert(flags)
+                                 : Import(flags, *config);
   } else {
     status = config.status();
   }

@@ -23,12 +23,22 @@ namespace {
 constexpr size_t kAppendEvents = 10'000;
 constexpr int64_t kProgressRows = 1'000'000;
 
-// One pass over the rows of one file.
-class ImportPass {
+// Where the rows of a file go.
+class RowSink {
  public:
-  ImportPass(const ImportOptions& options, const RowMapper& mapper, CatalogueBuilder* catalogue, RejectFile& rejects,
-             HistoryImport& import, ImportReport& report)
-      : options_(options), mapper_(mapper), catalogue_(catalogue), rejects_(rejects), import_(import), report_(report) {}
+  virtual ~RowSink() = default;
+  // A row that is an event within the time limits, as a message and validated.
+  virtual absl::Status Accept(const Row& row, int64_t time_unix_ms, const v1::Event& message, Event event) = 0;
+  virtual absl::Status Reject(int64_t line, absl::string_view reason, absl::string_view raw) = 0;
+  // What any row that is an event says of its item.
+  virtual void SeeItem(const MappedRow& row) = 0;
+};
+
+// One pass over the rows of one file.
+class RowPass {
+ public:
+  RowPass(const ImportOptions& options, const RowMapper& mapper, RowSink& sink, ImportReport& report)
+      : options_(options), mapper_(mapper), sink_(sink), report_(report) {}
 
   absl::Status Visit(const Row& row) {
     if (row.line % kProgressRows == 0) {
@@ -51,48 +61,82 @@ class ImportPass {
       return Reject(row.line, rejection->field.empty() ? rejection->reason : absl::StrCat(rejection->field, ": ", rejection->reason),
                     row.raw());
     }
-    if (catalogue_ != nullptr) {
-      catalogue_->Add(accepted.catalogue);
-    }
+    sink_.SeeItem(accepted);
     if ((options_.from && time < absl::ToUnixMillis(*options_.from)) ||
         (options_.until && time >= absl::ToUnixMillis(*options_.until))) {
       ++report_.outside;
       return absl::OkStatus();
     }
-    Event& event = std::get<Event>(valid);
     ++report_.accepted;
-    ++by_type_[event.type];
-    pending_.push_back({{kImportPartition, Offset{(import_.ordinal() << kImportLineBits) | row.line}}, time, std::move(event)});
-    return pending_.size() >= kAppendEvents ? Flush() : absl::OkStatus();
+    ++report_.by_type[v1::EventType_Name(accepted.event.type())];
+    return sink_.Accept(row, time, accepted.event, std::move(std::get<Event>(valid)));
   }
 
   absl::Status Reject(int64_t line, absl::string_view reason, absl::string_view raw) {
     ++report_.rejected;
-    return rejects_.Add(line, reason, raw);
-  }
-
-  absl::Status Finish() {
-    for (const auto& [type, events] : by_type_) {
-      report_.by_type[v1::EventType_Name(type)] = events;
-    }
-    return Flush();
+    return sink_.Reject(line, reason, raw);
   }
 
  private:
+  const ImportOptions& options_;
+  const RowMapper& mapper_;
+  RowSink& sink_;
+  ImportReport& report_;
+};
+
+absl::Status ReadRows(const ImportOptions& options, const v1::ImportMapping& mapping, RowSink& sink, ImportReport& report) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<RowMapper> mapper, RowMapper::Create(mapping));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, OpenFile(options.file));
+  RowPass pass(options, *mapper, sink, report);
+  const RowVisitor visitor{[&pass](const Row& row) { return pass.Visit(row); },
+                           [&pass](const UnreadableRow& row) { return pass.Reject(row.line, row.reason, row.raw); }};
+  return mapping.format() == v1::CSV ? ReadCsv(*source, mapping, mapper->columns(), visitor)
+                                     : ReadJsonLines(*source, mapper->columns(), visitor);
+}
+
+// Into the history, in batches; what is rejected into the reject file.
+class HistorySink final : public RowSink {
+ public:
+  HistorySink(CatalogueBuilder* catalogue, RejectFile& rejects, HistoryImport& import)
+      : catalogue_(catalogue), rejects_(rejects), import_(import) {}
+
+  absl::Status Accept(const Row& row, int64_t time_unix_ms, const v1::Event&, Event event) override {
+    pending_.push_back(
+        {{kImportPartition, Offset{(import_.ordinal() << kImportLineBits) | row.line}}, time_unix_ms, std::move(event)});
+    return pending_.size() >= kAppendEvents ? Flush() : absl::OkStatus();
+  }
+  absl::Status Reject(int64_t line, absl::string_view reason, absl::string_view raw) override {
+    return rejects_.Add(line, reason, raw);
+  }
+  void SeeItem(const MappedRow& row) override {
+    if (catalogue_ != nullptr) {
+      catalogue_->Add(row.catalogue);
+    }
+  }
   absl::Status Flush() {
     TRIBUTARY_RETURN_IF_ERROR(import_.Append(pending_));
     pending_.clear();
     return absl::OkStatus();
   }
 
-  const ImportOptions& options_;
-  const RowMapper& mapper_;
+ private:
   CatalogueBuilder* const catalogue_;     // Null: none is derived.
   RejectFile& rejects_;
   HistoryImport& import_;
-  ImportReport& report_;
   std::vector<HistoryEvent> pending_;
-  std::map<EventType, int64_t> by_type_;
+};
+
+// To a function; what is rejected is only counted.
+class VisitingSink final : public RowSink {
+ public:
+  explicit VisitingSink(const std::function<absl::Status(const v1::Event&)>& visit) : visit_(visit) {}
+
+  absl::Status Accept(const Row&, int64_t, const v1::Event& message, Event) override { return visit_(message); }
+  absl::Status Reject(int64_t, absl::string_view, absl::string_view) override { return absl::OkStatus(); }
+  void SeeItem(const MappedRow&) override {}
+
+ private:
+  const std::function<absl::Status(const v1::Event&)>& visit_;
 };
 
 absl::StatusOr<std::optional<HeadNouns>> LoadNouns(const v1::ImportMapping& mapping, const std::string& mapping_file) {
@@ -109,7 +153,6 @@ absl::StatusOr<std::optional<HeadNouns>> LoadNouns(const v1::ImportMapping& mapp
 
 absl::StatusOr<ImportReport> ImportFile(const ImportOptions& options, History& history) {
   TRIBUTARY_ASSIGN_OR_RETURN(const v1::ImportMapping mapping, LoadMapping(options.mapping_file));
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<RowMapper> mapper, RowMapper::Create(mapping));
   TRIBUTARY_ASSIGN_OR_RETURN(std::optional<HeadNouns> nouns, LoadNouns(mapping, options.mapping_file));
   TRIBUTARY_ASSIGN_OR_RETURN(const FileDigest digest, DigestFile(options.file));
 
@@ -126,18 +169,25 @@ absl::StatusOr<ImportReport> ImportFile(const ImportOptions& options, History& h
   if (mapping.has_catalogue()) {
     catalogue.emplace(mapping.catalogue(), std::move(nouns));
   }
-  ImportPass pass(options, *mapper, catalogue ? &*catalogue : nullptr, rejects, *import, report);
-  const RowVisitor visitor{[&pass](const Row& row) { return pass.Visit(row); },
-                           [&pass](const UnreadableRow& row) { return pass.Reject(row.line, row.reason, row.raw); }};
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, OpenFile(options.file));
-  TRIBUTARY_RETURN_IF_ERROR(mapping.format() == v1::CSV ? ReadCsv(*source, mapping, mapper->columns(), visitor)
-                                                        : ReadJsonLines(*source, mapper->columns(), visitor));
-  TRIBUTARY_RETURN_IF_ERROR(pass.Finish());
+  HistorySink sink(catalogue ? &*catalogue : nullptr, rejects, *import);
+  TRIBUTARY_RETURN_IF_ERROR(ReadRows(options, mapping, sink, report));
+  TRIBUTARY_RETURN_IF_ERROR(sink.Flush());
   TRIBUTARY_RETURN_IF_ERROR(rejects.Close());
   const std::vector<v1::Item> items = catalogue ? catalogue->Build() : std::vector<v1::Item>();
   TRIBUTARY_RETURN_IF_ERROR(import->Commit(report.rejected, items));
   report.items = static_cast<int64_t>(items.size());
   report.reject_file = rejects.rows() > 0 ? rejects.path() : "";
+  return report;
+}
+
+absl::StatusOr<ImportReport> ConvertFile(const ImportOptions& options,
+                                         const std::function<absl::Status(const v1::Event&)>& visit) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const v1::ImportMapping mapping, LoadMapping(options.mapping_file));
+  TRIBUTARY_ASSIGN_OR_RETURN(const FileDigest digest, DigestFile(options.file));
+  ImportReport report;
+  report.xxh64 = digest.xxh64;
+  VisitingSink sink(visit);
+  TRIBUTARY_RETURN_IF_ERROR(ReadRows(options, mapping, sink, report));
   return report;
 }
 

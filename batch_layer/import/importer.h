@@ -2,6 +2,7 @@
 #define TRIBUTARY_BATCH_LAYER_IMPORT_IMPORTER_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "batch_layer/history/history.h"
+#include "tributary/v1/event.pb.h"
 
 namespace tributary::batch {
 
@@ -37,6 +39,12 @@ struct ImportReport {
 // an event goes to the reject file and stops nothing. The catalogue is derived from all rows, whatever the time limits.
 // Errors: of the mapping, the file and the history; InvalidArgument: the file is not what the mapping says it is.
 absl::StatusOr<ImportReport> ImportFile(const ImportOptions& options, History& history);
+
+// Reads a file as ImportFile does, but gives its events to `visit` in place of the history, as messages that producers
+// could send: for replays. Stops at the first error of `visit`. Rows that cannot be events are counted; there is no
+// reject file.
+absl::StatusOr<ImportReport> ConvertFile(const ImportOptions& options,
+                                         const std::function<absl::Status(const v1::Event&)>& visit);
 
 }  // namespace tributary::batch
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "batch_layer/import/importer.h"
 #include "batch_layer/import/mapping.h"
 #include "tests/batch_layer/temp_dir.h"
@@ -140,6 +141,31 @@ TEST_F(ImportTest, TimeLimitsCutEventsButNotTheCatalogue) {
   EXPECT_EQ(report->items, 3);
   EXPECT_EQ(Events()[0].event.item_id, "IN");
   EXPECT_EQ(history_->ReadImportItems(0)->size(), 3u);
+}
+
+TEST_F(ImportTest, ConvertGivesTheEventsThatImportWouldTakeInAndChangesNothing) {
+  ImportOptions options{.file = dir_.Write("file.csv", absl::StrCat(kHeader, "2011-07-01 12:00:00,buy,17,v1,abc,2,2.5,France\n",
+                                                                    "2011-07-01 12:00:00,nonsense,17,v1,abc,2,2.5,France\n",
+                                                                    "2011-07-02 12:00:00,look,17,v1,abc,,,\n")),
+                        .mapping_file = dir_.Join("mapping"),
+                        .until = absl::FromUnixMillis(1309564800000)};     // 2011-07-02, UTC.
+  std::vector<v1::Event> events;
+  const auto report = ConvertFile(options, [&events](const v1::Event& event) {
+    events.push_back(event);
+    return absl::OkStatus();
+  });
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->accepted, 1);
+  EXPECT_EQ(report->rejected, 1);
+  EXPECT_EQ(report->outside, 1);
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].user_id(), "17");
+  EXPECT_EQ(events[0].type(), v1::PURCHASE);
+  EXPECT_EQ(events[0].value(), 5);
+  EXPECT_FALSE(events[0].event_id().empty());
+  EXPECT_THAT(Events(), testing::IsEmpty());
+  EXPECT_EQ(ConvertFile(options, [](const v1::Event&) { return absl::AbortedError("enough"); }).status(),
+            absl::AbortedError("enough"));
 }
 
 TEST_F(ImportTest, AFileThatIsNotWhatTheMappingSaysChangesNothing) {
