@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "grpc/health/v1/health.grpc.pb.h"
 #include "tributary/v1/analytics_service.grpc.pb.h"
 #include "tributary/v1/catalogue_service.grpc.pb.h"
 #include "tributary/v1/event_service.grpc.pb.h"
@@ -19,11 +20,12 @@ class GrpcServingClient final : public ServingClient {
   GrpcServingClient(const std::string& server, absl::Duration timeout)
       : server_(server),
         timeout_(timeout),
-        channel_(grpc::CreateChannel(server, grpc::InsecureChannelCredentials())),
+        channel_(grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(), ChannelArguments())),
         recommendations_(v1::RecommendationService::NewStub(channel_)),
         events_(v1::EventService::NewStub(channel_)),
         catalogue_(v1::CatalogueService::NewStub(channel_)),
-        analytics_(v1::AnalyticsService::NewStub(channel_)) {}
+        analytics_(v1::AnalyticsService::NewStub(channel_)),
+        health_(grpc::health::v1::Health::NewStub(channel_)) {}
 
   absl::StatusOr<v1::RecommendResponse> Recommend(const v1::RecommendRequest& request) override {
     return Call(*recommendations_, &v1::RecommendationService::Stub::Recommend, request);
@@ -52,8 +54,38 @@ class GrpcServingClient final : public ServingClient {
   absl::StatusOr<v1::DeleteRuleResponse> DeleteRule(const v1::DeleteRuleRequest& request) override {
     return Call(*catalogue_, &v1::CatalogueService::Stub::DeleteRule, request);
   }
+  absl::Status AwaitServing(absl::Duration timeout) override {
+    grpc::ClientContext context;
+    const bool wait = timeout > absl::ZeroDuration();
+    context.set_wait_for_ready(wait);
+    context.set_deadline(absl::ToChronoTime(absl::Now() + (wait ? timeout : timeout_)));
+    const auto watch = health_->Watch(&context, {});
+    grpc::health::v1::HealthCheckResponse response;
+    while (watch->Read(&response)) {
+      if (response.status() == grpc::health::v1::HealthCheckResponse::SERVING) {
+        context.TryCancel();
+        return absl::OkStatus();
+      }
+      if (!wait) {
+        context.TryCancel();
+        return absl::UnavailableError(absl::StrCat("not serving: server=", server_, " status=",
+                                                   grpc::health::v1::HealthCheckResponse::ServingStatus_Name(response.status())));
+      }
+    }
+    return absl::UnavailableError(
+        absl::StrCat("not serving: server=", server_, " error=", watch->Finish().error_message()));
+  }
 
  private:
+  // A server that is starting is found soon: by itself gRPC would wait a second and more between tries.
+  static grpc::ChannelArguments ChannelArguments() {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
+    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 50);
+    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
+    return arguments;
+  }
+
   template <typename Stub, typename Request, typename Response>
   absl::StatusOr<Response> Call(Stub& stub,
                                 grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
@@ -80,6 +112,7 @@ class GrpcServingClient final : public ServingClient {
   std::unique_ptr<v1::EventService::Stub> events_;
   std::unique_ptr<v1::CatalogueService::Stub> catalogue_;
   std::unique_ptr<v1::AnalyticsService::Stub> analytics_;
+  std::unique_ptr<grpc::health::v1::Health::Stub> health_;
 };
 
 }  // namespace

@@ -27,6 +27,8 @@ class ServingClient {
   virtual absl::StatusOr<v1::PutRuleResponse> PutRule(const v1::PutRuleRequest& request) = 0;
   virtual absl::StatusOr<v1::ListRulesResponse> ListRules(const v1::ListRulesRequest& request) = 0;
   virtual absl::StatusOr<v1::DeleteRuleResponse> DeleteRule(const v1::DeleteRuleRequest& request) = 0;
+  // Waits until the server says that it serves, at most `timeout` (zero: asks once). Unavailable: it does not.
+  virtual absl::Status AwaitServing(absl::Duration timeout) = 0;
 };
 
 // Speaks gRPC without encryption to `host:port`. Connects at the first call; each call may take `timeout`.

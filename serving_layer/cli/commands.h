@@ -36,7 +36,7 @@ struct Session {
   void Print(const google::protobuf::Message& message, absl::string_view text);
 };
 
-void AddQueryCommands(CLI::App& app, Session& session);       // recommend, similar, popular, totals
+void AddQueryCommands(CLI::App& app, Session& session);       // recommend, similar, popular, totals, health
 void AddPublishCommand(CLI::App& app, Session& session);      // publish
 void AddCatalogueCommands(CLI::App& app, Session& session);   // items, rules
 void AddLogCommands(CLI::App& app, Session& session);         // replay, topics, dead-letters

@@ -1,4 +1,4 @@
-// recommend, similar, popular, totals.
+// recommend, similar, popular, totals, health.
 #include <limits>
 
 #include "absl/strings/ascii.h"
@@ -206,6 +206,20 @@ void AddTotals(CLI::App& app, Session& session) {
   });
 }
 
+void AddHealth(CLI::App& app, Session& session) {
+  auto wait_seconds = std::make_shared<double>(0);
+  CLI::App* command = app.add_subcommand("health", "whether the server serves; exit code 4 if it does not");
+  command->add_option("--wait", *wait_seconds, "seconds to wait until it does; default: ask once")->check(CLI::Range(0.0, 3600.0));
+  command->callback([wait_seconds, &session] {
+    session.status = [&]() -> absl::Status {
+      TRIBUTARY_ASSIGN_OR_RETURN(const auto client, session.Connect());
+      TRIBUTARY_RETURN_IF_ERROR(client->AwaitServing(absl::Seconds(*wait_seconds)));
+      session.environment.out << (session.json ? "{\"status\":\"SERVING\"}\n" : "serving\n");
+      return absl::OkStatus();
+    }();
+  });
+}
+
 }  // namespace
 
 void AddQueryCommands(CLI::App& app, Session& session) {
@@ -213,6 +227,7 @@ void AddQueryCommands(CLI::App& app, Session& session) {
   AddSimilar(app, session);
   AddPopular(app, session);
   AddTotals(app, session);
+  AddHealth(app, session);
 }
 
 }  // namespace tributary::serving

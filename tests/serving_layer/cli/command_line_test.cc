@@ -41,6 +41,7 @@ struct FakeServer {
   v1::PutRuleRequest rule_request;
   v1::ListRulesResponse rules;
   std::string deleted_rule;
+  absl::Duration health_timeout;
 };
 
 class FakeClient final : public ServingClient {
@@ -78,6 +79,10 @@ class FakeClient final : public ServingClient {
   absl::StatusOr<v1::DeleteRuleResponse> DeleteRule(const v1::DeleteRuleRequest& request) override {
     server_.deleted_rule = request.rule_id();
     return Answer(v1::DeleteRuleResponse());
+  }
+  absl::Status AwaitServing(absl::Duration timeout) override {
+    server_.health_timeout = timeout;
+    return server_.status;
   }
 
  private:
@@ -242,6 +247,18 @@ TEST_F(CommandLineTest, SimilarPopularAndTotalsAsk) {
   EXPECT_THAT(server.totals_request.keys(), ElementsAre("a", "b"));
   EXPECT_EQ(Run({"totals", "by_moon"}), kExitRefused);
   EXPECT_THAT(err.str(), HasSubstr("field=measure"));
+}
+
+TEST_F(CommandLineTest, HealthAsksOnceOrWaits) {
+  EXPECT_EQ(Run({"health"}), kExitOk);
+  EXPECT_EQ(out.str(), "serving\n");
+  EXPECT_EQ(server.health_timeout, absl::ZeroDuration());
+  EXPECT_EQ(Run({"health", "--wait", "1.5", "--json"}), kExitOk);
+  EXPECT_EQ(out.str(), "{\"status\":\"SERVING\"}\n");
+  EXPECT_EQ(server.health_timeout, absl::Milliseconds(1500));
+  server.status = absl::UnavailableError("not serving: server=near:1");
+  EXPECT_EQ(Run({"health"}), kExitUnavailable);
+  EXPECT_EQ(err.str(), "tributary: not serving: server=near:1\n");
 }
 
 TEST_F(CommandLineTest, PublishTakesAFlagAFieldOrJson) {
