@@ -31,7 +31,7 @@ class Gauge {
   virtual double value() const = 0;
 };
 
-// Thread-safe.
+// Thread-safe, lock-free. A scrape during Observe may see its bucket before its sum.
 class Histogram {
  public:
   virtual ~Histogram() = default;
