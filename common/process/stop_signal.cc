@@ -2,8 +2,10 @@
 
 #include <csignal>
 #include <pthread.h>
+#include <string>
 
 #include <glog/logging.h>
+#include <google/protobuf/stubs/logging.h>
 
 namespace tributary {
 namespace {
@@ -16,6 +18,15 @@ sigset_t StopSet() {
   return set;
 }
 
+// Protobuf writes a line for every text that is not UTF-8, which any client can send. Told once a minute.
+void OnProtobufLog(google::protobuf::LogLevel level, const char*, int, const std::string& message) {
+  if (level == google::protobuf::LOGLEVEL_FATAL) {
+    LOG(ERROR) << "protobuf: " << message;   // It ends the process itself.
+    return;
+  }
+  LOG_EVERY_T(WARNING, 60) << "protobuf: " << message << " (told once a minute)";
+}
+
 }  // namespace
 
 StopSignal::StopSignal() {
@@ -24,10 +35,10 @@ StopSignal::StopSignal() {
   thread_ = std::thread([this, set] {
     int signal = 0;
     while (sigwait(&set, &signal) == 0 && !closing_.load()) {
-      if (!stopped_.exchange(true, std::memory_order_acq_rel)) {
-        stopped_.notify_all();
+      if (!stopped()) {
         LOG(INFO) << "stopping: signal=" << signal;
       }
+      Request();
     }
   });
 }
@@ -40,9 +51,16 @@ StopSignal::~StopSignal() {
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
+void StopSignal::Request() {
+  if (!stopped_.exchange(true, std::memory_order_acq_rel)) {
+    stopped_.notify_all();
+  }
+}
+
 void InitLogging(const char* program) {
   FLAGS_logtostderr = true;
   google::InitGoogleLogging(program);
+  google::protobuf::SetLogHandler(&OnProtobufLog);
 }
 
 }  // namespace tributary

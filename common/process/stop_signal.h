@@ -16,9 +16,11 @@ class StopSignal {
   StopSignal(const StopSignal&) = delete;
   StopSignal& operator=(const StopSignal&) = delete;
 
-  // True from the first signal on. Thread-safe.
+  // True from the first signal or Request on. Thread-safe.
   bool stopped() const { return stopped_.load(std::memory_order_acquire); }
-  // Waits for the first signal.
+  // As a signal: for a part of the program that cannot go on. Thread-safe.
+  void Request();
+  // Waits for the first signal or Request.
   void Wait() const { stopped_.wait(false, std::memory_order_acquire); }
 
  private:
@@ -27,7 +29,7 @@ class StopSignal {
   std::thread thread_;
 };
 
-// Logs to stderr, one line a message; call once at the start of main.
+// Logs to stderr, one line a message, those of protobuf at most once a minute; call once at the start of main.
 void InitLogging(const char* program);
 
 }  // namespace tributary

@@ -1,6 +1,7 @@
 #include "common/process/stop_signal.h"
 
 #include <csignal>
+#include <thread>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -16,6 +17,14 @@ TEST(StopSignalTest, EitherSignalStopsAndNothingElseDoes) {
     stop.Wait();
     EXPECT_TRUE(stop.stopped());
   }
+}
+
+TEST(StopSignalTest, ARequestStopsLikeASignal) {
+  StopSignal stop;
+  std::thread part([&] { stop.Request(); });
+  stop.Wait();
+  EXPECT_TRUE(stop.stopped());
+  part.join();
 }
 
 TEST(StopSignalTest, GoesWithoutASignal) {
