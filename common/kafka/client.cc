@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/sync/mutex.h"
@@ -15,8 +16,17 @@ namespace {
 constexpr absl::Duration kLogInterval = absl::Minutes(1);
 constexpr size_t kMaxLogCauses = 256;
 
+// A broker that is not there is told by who needs it, in one line with the brokers' names (TakeBrokersDown).
+bool IsToldByUs(absl::string_view cause, absl::string_view text) {
+  return cause == rd_kafka_err2name(RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) || absl::StrContains(text, "Connection refused");
+}
+
 // Called on librdkafka's own threads. An equal cause (its short name, as FAIL or REQTMOUT) is told once a minute.
 void OnLog(const rd_kafka_t* handle, int level, const char* facility, const char* text) {
+  if (IsToldByUs(facility, text)) {
+    VLOG(1) << "librdkafka: cause=" << facility << " client=" << rd_kafka_name(handle) << " " << text;
+    return;
+  }
   static Mutex mutex;
   static auto& last_told = *new std::map<std::string, absl::Time>();
   const absl::Time now = absl::Now();
