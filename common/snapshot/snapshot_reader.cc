@@ -222,6 +222,8 @@ absl::Status Reader::OpenDatabase(int64_t block_cache_bytes) {
   options.max_open_files = -1;   // Indexes and filters of all files are read now, not by the first request.
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
+  // Ingested files carry no unique id of this database; the manifest's checksums say more than one would.
+  options.verify_sst_unique_id_in_manifest = false;
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors = {{rocksdb::kDefaultColumnFamilyName, options}};
   for (View view : format::kViews) {
     descriptors.emplace_back(std::string(ViewName(view)), options);

@@ -93,6 +93,7 @@ absl::Status BuildDatabase(const std::string& path, absl::Span<const std::unique
   options.create_if_missing = true;
   options.error_if_exists = true;
   options.disable_auto_compactions = true;
+  options.verify_sst_unique_id_in_manifest = false;   // As the reader.
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   const std::string what = absl::StrCat("snapshot database not writable: path=", path);
