@@ -144,7 +144,6 @@ v1::Config DefaultConfig() {
   serving->set_stale_after_seconds(60);
   serving->set_snapshot_poll_ms(200);
   serving->set_block_cache_bytes(256LL << 20);
-  serving->set_threads(cores);
 
   auto* merge = config.mutable_merge();
   merge->set_max_category_boost(2);
@@ -202,7 +201,6 @@ absl::Status ValidateConfig(const v1::Config& config) {
       {"serving.stale_after_seconds", double(serving.stale_after_seconds()), 1, 86400},
       {"serving.snapshot_poll_ms", double(serving.snapshot_poll_ms()), 10, 60000},
       {"serving.block_cache_bytes", double(serving.block_cache_bytes()), 1 << 20, 1e13},
-      {"serving.threads", double(serving.threads()), 1, 1024},
       {"merge.max_category_boost", merge.max_category_boost(), 0, 1000},
       {"merge.purchase_suppression_days", double(merge.purchase_suppression_days()), 0, 36600},
       {"merge.dislike_rating_at_most", merge.dislike_rating_at_most(), 0, 10},

@@ -1,5 +1,6 @@
 #include "common/config/config.h"
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -12,11 +13,24 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::string WriteFile(const std::string& name, const std::string& text) {
-  const std::string path = ::testing::TempDir() + "/" + name;
-  std::ofstream(path) << text;
-  return path;
-}
+// A file with `text`, in a directory of its own that goes with it.
+class TextFile {
+ public:
+  explicit TextFile(const std::string& text) {
+    std::string pattern = (std::filesystem::temp_directory_path() / "tributary_config_XXXXXX").string();
+    EXPECT_NE(mkdtemp(pattern.data()), nullptr);
+    dir_ = pattern;
+    std::ofstream(path()) << text;
+  }
+  ~TextFile() { std::filesystem::remove_all(dir_); }
+  TextFile(const TextFile&) = delete;
+  TextFile& operator=(const TextFile&) = delete;
+
+  std::string path() const { return dir_ + "/config.textproto"; }
+
+ private:
+  std::string dir_;
+};
 
 TEST(ConfigTest, DefaultsAreCompleteAndValid) {
   EXPECT_TRUE(ValidateConfig(DefaultConfig()).ok());
@@ -32,8 +46,8 @@ TEST(ConfigTest, TheCommentedSampleHoldsTheDefaults) {
 }
 
 TEST(ConfigTest, FileOverridesDefaultsAndSetOverridesTheFile) {
-  const std::string path = WriteFile("config_layers.textproto", "kafka { brokers: 'a:1' partitions: 8 }");
-  const auto config = LoadConfig(path, {"kafka { brokers: 'b:2' }"});
+  const TextFile file("kafka { brokers: 'a:1' partitions: 8 }");
+  const auto config = LoadConfig(file.path(), {"kafka { brokers: 'b:2' }"});
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->kafka().brokers(), "b:2");
   EXPECT_EQ(config->kafka().partitions(), 8);
@@ -60,16 +74,16 @@ TEST(ConfigTest, AMissingFileIsNamed) {
 }
 
 TEST(ConfigTest, AnUnknownFieldIsNamedWithItsLine) {
-  const std::string path = WriteFile("config_unknown.textproto", "kafka {\n  brokrs: 'a:1'\n}\n");
-  const auto config = LoadConfig(path, {});
+  const TextFile file("kafka {\n  brokrs: 'a:1'\n}\n");
+  const auto config = LoadConfig(file.path(), {});
   EXPECT_EQ(config.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(config.status().message(), HasSubstr("line=2"));
   EXPECT_THAT(config.status().message(), HasSubstr("brokrs"));
 }
 
 TEST(ConfigTest, AFieldGivenTwiceInOneFileIsRefused) {
-  const std::string path = WriteFile("config_twice.textproto", "kafka { partitions: 2 partitions: 3 }");
-  EXPECT_EQ(LoadConfig(path, {}).status().code(), absl::StatusCode::kInvalidArgument);
+  const TextFile file("kafka { partitions: 2 partitions: 3 }");
+  EXPECT_EQ(LoadConfig(file.path(), {}).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 struct OutOfRange {
@@ -97,7 +111,7 @@ INSTANTIATE_TEST_SUITE_P(
                       OutOfRange{"batch { ials { regularization: nan } }", "batch.ials.regularization"},
                       OutOfRange{"batch { kind_weights { kind: VIEW weight: -1 } }", "batch.kind_weights"},
                       OutOfRange{"speed { checkpoint_ms: 9 }", "speed.checkpoint_ms"},
-                      OutOfRange{"serving { threads: 0 }", "serving.threads"},
+                      OutOfRange{"serving { snapshot_poll_ms: 9 }", "serving.snapshot_poll_ms"},
                       OutOfRange{"merge { session_weight: inf }", "merge.session_weight"},
                       OutOfRange{"merge { category_effects { kind: VIEW strength: 1 } }", "merge.category_effects"}));
 
