@@ -45,6 +45,9 @@ class GrpcServingClient final : public ServingClient {
   absl::StatusOr<v1::PutItemResponse> PutItem(const v1::PutItemRequest& request) override {
     return Call(*catalogue_, &v1::CatalogueService::Stub::PutItem, request);
   }
+  absl::StatusOr<v1::GetItemResponse> GetItem(const v1::GetItemRequest& request) override {
+    return Call(*catalogue_, &v1::CatalogueService::Stub::GetItem, request);
+  }
   absl::StatusOr<v1::PutRuleResponse> PutRule(const v1::PutRuleRequest& request) override {
     return Call(*catalogue_, &v1::CatalogueService::Stub::PutRule, request);
   }

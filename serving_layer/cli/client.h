@@ -24,6 +24,7 @@ class ServingClient {
   virtual absl::StatusOr<v1::PublishResponse> Publish(const v1::PublishRequest& request) = 0;
   virtual absl::StatusOr<v1::TotalsResponse> Totals(const v1::TotalsRequest& request) = 0;
   virtual absl::StatusOr<v1::PutItemResponse> PutItem(const v1::PutItemRequest& request) = 0;
+  virtual absl::StatusOr<v1::GetItemResponse> GetItem(const v1::GetItemRequest& request) = 0;
   virtual absl::StatusOr<v1::PutRuleResponse> PutRule(const v1::PutRuleRequest& request) = 0;
   virtual absl::StatusOr<v1::ListRulesResponse> ListRules(const v1::ListRulesRequest& request) = 0;
   virtual absl::StatusOr<v1::DeleteRuleResponse> DeleteRule(const v1::DeleteRuleRequest& request) = 0;

@@ -6,11 +6,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "common/event/utf8.h"
 #include "glog/logging.h"
 #include "google/protobuf/util/json_util.h"
 
 namespace tributary::serving {
 namespace {
+
+constexpr size_t kTitleCharacters = 40;
 
 absl::Time ToTime(const google::protobuf::Timestamp& time) {
   return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
@@ -27,6 +30,13 @@ std::string FormatMicros(int64_t micros) { return absl::StrFormat("%.2f", static
 std::string FormatPosition(const v1::EventPosition& position) {
   return position.partition() < 0 ? absl::StrCat("import:", position.offset())
                                   : absl::StrCat(position.partition(), ":", position.offset());
+}
+
+bool ContinuesCharacter(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
+
+// Of a text in UTF-8.
+size_t Characters(absl::string_view text) {
+  return text.size() - static_cast<size_t>(std::count_if(text.begin(), text.end(), ContinuesCharacter));
 }
 
 std::string RuleTarget(const v1::Rule& rule) {
@@ -49,7 +59,7 @@ std::string FormatTable(const std::vector<std::string>& header, absl::Span<const
   std::vector<size_t> widths(header.size(), 0);
   const auto widen = [&](const std::vector<std::string>& row) {
     for (size_t i = 0; i < row.size(); ++i) {
-      widths[i] = std::max(widths[i], row[i].size());
+      widths[i] = std::max(widths[i], Characters(row[i]));
     }
   };
   widen(header);
@@ -59,7 +69,7 @@ std::string FormatTable(const std::vector<std::string>& header, absl::Span<const
   std::string text;
   const auto append = [&](const std::vector<std::string>& row) {
     for (size_t i = 0; i + 1 < row.size(); ++i) {
-      absl::StrAppendFormat(&text, "%-*s  ", static_cast<int>(widths[i]), row[i]);
+      absl::StrAppend(&text, row[i], std::string(widths[i] - Characters(row[i]) + 2, ' '));
     }
     absl::StrAppend(&text, row.back(), "\n");
   };
@@ -106,15 +116,39 @@ std::string FormatReason(const v1::Reason& reason) {
   return "?";
 }
 
-std::string FormatItems(const google::protobuf::RepeatedPtrField<v1::RecommendedItem>& items) {
+std::string CutTitle(absl::string_view title) {
+  std::string text(title);
+  const bool utf8 = IsUtf8(text);
+  for (char& byte : text) {
+    const auto code = static_cast<unsigned char>(byte);
+    if (code < 0x20 || code == 0x7f || (!utf8 && code >= 0x80)) {
+      byte = '?';
+    }
+  }
+  if (Characters(text) > kTitleCharacters) {
+    size_t end = 0;
+    for (size_t characters = 1; characters < kTitleCharacters; ++characters) {
+      ++end;
+      while (ContinuesCharacter(text[end])) {
+        ++end;
+      }
+    }
+    text = absl::StrCat(absl::string_view(text).substr(0, end), "\u2026");
+  }
+  return text;
+}
+
+std::string FormatItems(const google::protobuf::RepeatedPtrField<v1::RecommendedItem>& items,
+                        absl::Span<const std::string> titles) {
   std::vector<std::vector<std::string>> rows;
   for (const v1::RecommendedItem& item : items) {
-    rows.push_back({absl::StrCat(rows.size() + 1), item.item_id(), absl::StrFormat("%.4f", item.score()),
+    rows.push_back({absl::StrCat(rows.size() + 1), item.item_id(), CutTitle(titles[rows.size()]),
+                    absl::StrFormat("%.4f", item.score()),
                     absl::StrJoin(item.reasons(), ", ", [](std::string* out, const v1::Reason& reason) {
                       absl::StrAppend(out, FormatReason(reason));
                     })});
   }
-  return rows.empty() ? "no items\n" : FormatTable({"RANK", "ITEM", "SCORE", "REASONS"}, rows);
+  return rows.empty() ? "no items\n" : FormatTable({"RANK", "ITEM", "TITLE", "SCORE", "REASONS"}, rows);
 }
 
 std::string FormatFreshness(const v1::Freshness& freshness, absl::Time now) {

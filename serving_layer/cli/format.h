@@ -19,7 +19,7 @@
 // What `tributary` prints: tables for people, one line of JSON for machines. Pure functions; every text ends in a newline.
 namespace tributary::serving {
 
-// Columns as wide as their widest cell, two spaces between; the last one is not padded.
+// Columns as wide as their widest cell in characters (UTF-8), two spaces between; the last one is not padded.
 std::string FormatTable(const std::vector<std::string>& header, absl::Span<const std::vector<std::string>> rows);
 
 // 850ms, 12s, 5m, 3h, 2d: the largest unit of which there is at least one.
@@ -28,8 +28,13 @@ std::string FormatAge(absl::Duration age);
 // One reason in a few words: `PERSONAL 0.81`, `x1.30 category lamp (VIEW 2m ago at 0:1042)`, `x0.50 rule bury-old`.
 std::string FormatReason(const v1::Reason& reason);
 
-// Rank, item, score and reasons of each item.
-std::string FormatItems(const google::protobuf::RepeatedPtrField<v1::RecommendedItem>& items);
+// The first 40 characters of a title, the last of them an ellipsis if it had more. Control characters and what is not UTF-8
+// become `?`: a terminal obeys them.
+std::string CutTitle(absl::string_view title);
+
+// Rank, item, title, score and reasons of each item. `titles`: by place in `items`; empty: not known.
+std::string FormatItems(const google::protobuf::RepeatedPtrField<v1::RecommendedItem>& items,
+                        absl::Span<const std::string> titles);
 
 // What the answer rests on, in one line.
 std::string FormatFreshness(const v1::Freshness& freshness, absl::Time now);

@@ -18,6 +18,7 @@ namespace {
 constexpr absl::Duration kPollTimeout = absl::Seconds(1);
 constexpr absl::Duration kReadTimeout = absl::Seconds(30);   // Without a record or an end: the broker is away.
 constexpr int kPollEvents = 1000;
+constexpr absl::Duration kProgressInterval = absl::Seconds(1);   // Of the progress of replay.
 
 absl::Status ReplayFile(const std::string& path, ReplayOptions options, Session& session) {
   const Environment& environment = session.environment;
@@ -26,10 +27,14 @@ absl::Status ReplayFile(const std::string& path, ReplayOptions options, Session&
   TRIBUTARY_ASSIGN_OR_RETURN(std::vector<v1::Event> events, ReadJsonLines<v1::Event>(path));
   TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<EventLog> log, session.OpenLog(config));
   const absl::Time start = environment.clock.Now();
+  absl::Time last_told = start;
   TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<PlannedEvent> planned, PlanReplay(std::move(events), options, start));
   TRIBUTARY_ASSIGN_OR_RETURN(
       const int64_t sent, Replay(planned, options, start, *log, environment.sleep_until, [&](int64_t so_far) {
-        environment.err << "replay: " << so_far << " of " << planned.size() << " events sent\n";
+        if (const absl::Time now = environment.clock.Now(); now - last_told >= kProgressInterval) {
+          last_told = now;
+          environment.err << "replay: " << so_far << " of " << planned.size() << " events sent\n";
+        }
       }));
   const double seconds = absl::ToDoubleSeconds(environment.clock.Now() - start);
   if (session.json) {

@@ -13,7 +13,6 @@ namespace tributary::serving {
 namespace {
 
 constexpr absl::Duration kFlushTimeout = absl::Seconds(30);
-constexpr int64_t kProgressEvery = 1000;
 
 absl::Time TimeOf(const v1::Event& event) {
   return absl::FromUnixSeconds(event.event_time().seconds()) + absl::Nanoseconds(event.event_time().nanos());
@@ -78,9 +77,7 @@ absl::StatusOr<int64_t> Replay(absl::Span<const PlannedEvent> events, const Repl
     TRIBUTARY_RETURN_IF_ERROR(Send(*producer, {.topic = options.topic,
                                                .key = planned.event.user_id(),
                                                .value = planned.event.SerializeAsString()}));
-    if (++sent % kProgressEvery == 0) {
-      progress(sent);
-    }
+    progress(++sent);
   }
   TRIBUTARY_RETURN_IF_ERROR(producer->Flush(kFlushTimeout));
   return sent;

@@ -33,7 +33,7 @@ struct PlannedEvent {
 absl::StatusOr<std::vector<PlannedEvent>> PlanReplay(std::vector<v1::Event> events, const ReplayOptions& options,
                                                      absl::Time start);
 
-// Sends them when they are due, keyed by user. `sleep_until` waits; `progress` hears of the number sent, now and then.
+// Sends them when they are due, keyed by user. `sleep_until` waits; `progress` hears of the number sent after each.
 absl::StatusOr<int64_t> Replay(absl::Span<const PlannedEvent> events, const ReplayOptions& options, absl::Time start,
                                EventLog& log, const std::function<void(absl::Time)>& sleep_until,
                                const std::function<void(int64_t)>& progress);

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -42,6 +43,9 @@ struct FakeServer {
   v1::ListRulesResponse rules;
   std::string deleted_rule;
   absl::Duration health_timeout;
+  std::map<std::string, std::string> titles;
+  absl::Status get_item_status;
+  std::vector<std::string> asked_items;
 };
 
 class FakeClient final : public ServingClient {
@@ -70,6 +74,19 @@ class FakeClient final : public ServingClient {
   absl::StatusOr<v1::PutItemResponse> PutItem(const v1::PutItemRequest& request) override {
     server_.items.push_back(request.item());
     return Answer(v1::PutItemResponse());
+  }
+  absl::StatusOr<v1::GetItemResponse> GetItem(const v1::GetItemRequest& request) override {
+    server_.asked_items.push_back(request.item_id());
+    if (!server_.get_item_status.ok()) {
+      return server_.get_item_status;
+    }
+    const auto title = server_.titles.find(request.item_id());
+    if (title == server_.titles.end()) {
+      return absl::NotFoundError("no such item");
+    }
+    v1::GetItemResponse response;
+    response.mutable_item()->set_title(title->second);
+    return response;
   }
   absl::StatusOr<v1::PutRuleResponse> PutRule(const v1::PutRuleRequest& request) override {
     server_.rule_request = request;
@@ -226,6 +243,23 @@ TEST_F(CommandLineTest, RecommendPrintsItemsAndFreshnessOrJson) {
   EXPECT_EQ(out.str(), "{\"items\":[{\"itemId\":\"a\"}],\"nextPageToken\":\"more\",\"freshness\":{\"generation\":\"3\"}}\n");
 }
 
+TEST_F(CommandLineTest, TablesShowTitlesWhereThereAreSomeAndJsonAsksForNone) {
+  for (const std::string id : {"a", "b", "c"}) {
+    server.recommend.add_items()->set_item_id(id);
+  }
+  server.titles = {{"a", "Green tea"}, {"c", "Toy robot"}};
+  EXPECT_EQ(Run({"recommend", "u"}), kExitOk);
+  EXPECT_THAT(out.str(), AllOf(HasSubstr("TITLE"), HasSubstr("a     Green tea"), HasSubstr("c     Toy robot")));
+  server.asked_items.clear();
+  EXPECT_EQ(Run({"recommend", "u", "--json"}), kExitOk);
+  EXPECT_THAT(server.asked_items, IsEmpty());
+  // A server that stops answering costs the titles, not the answer, and is asked once.
+  server.get_item_status = absl::UnavailableError("away");
+  EXPECT_EQ(Run({"recommend", "u"}), kExitOk);
+  EXPECT_THAT(server.asked_items, ElementsAre("a"));
+  EXPECT_THAT(out.str(), HasSubstr("3     c"));
+}
+
 TEST_F(CommandLineTest, ABadTokenIsRefusedAndAnUnreachedOneAnswersFive) {
   for (const std::string token : {"7", "x:1", "1:", "1:-2"}) {
     EXPECT_EQ(Run({"recommend", "u", "--after-token", token}), kExitRefused) << token;
@@ -342,6 +376,21 @@ TEST_F(CommandLineTest, TopicsAreCreatedAndReplayFillsThem) {
   EXPECT_EQ(log.Records({"t.events", PartitionOfKey("u", 2)}, Isolation::kCommitted).size(), 1u);
   log_status = absl::UnavailableError("no broker: brokers=127.0.0.1:9092");
   EXPECT_EQ(Run({"topics", "create"}), kExitUnavailable);
+}
+
+TEST_F(CommandLineTest, ReplayTellsItsProgressOnceASecond) {
+  ASSERT_EQ(Run({"topics", "create"}), kExitOk);
+  std::string lines;
+  for (int i = 0; i <= 10; ++i) {
+    absl::StrAppend(&lines, R"({"userId":"u","type":"VIEW","itemId":"a","eventTime":"2020-01-01T00:00:0)", i * 3 / 10, ".",
+                    i * 3 % 10, "00Z\"}\n");
+  }
+  const std::string path = WriteFile("events.jsonl", lines);
+  EXPECT_EQ(Run({"replay", path, "--speed", "1"}), kExitOk);
+  // Events every 0.3 s for 3 s: told at 1.2 s and 2.4 s.
+  EXPECT_EQ(err.str(), "replay: 5 of 11 events sent\nreplay: 9 of 11 events sent\n");
+  EXPECT_EQ(Run({"replay", path, "--speed", "0"}), kExitOk);
+  EXPECT_EQ(err.str(), "");
 }
 
 TEST_F(CommandLineTest, DeadLettersAreListedLatestFirst) {

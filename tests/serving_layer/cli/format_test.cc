@@ -49,11 +49,25 @@ TEST(FormatTest, ItemsAreRanked) {
   const auto response = Parse<v1::RecommendResponse>(R"(
     items { item_id: "a" score: 1.25 reasons { source: PERSONAL part: 1 } reasons { source: SESSION part: 0.25 } }
     items { item_id: "longer" score: 0.5 })");
-  EXPECT_EQ(FormatItems(response.items()),
-            "RANK  ITEM    SCORE   REASONS\n"
-            "1     a       1.2500  PERSONAL 1, SESSION 0.25\n"
-            "2     longer  0.5000  \n");
-  EXPECT_EQ(FormatItems({}), "no items\n");
+  EXPECT_EQ(FormatItems(response.items(), {"Th\u00e9 vert", ""}),
+            "RANK  ITEM    TITLE     SCORE   REASONS\n"
+            "1     a       Th\u00e9 vert  1.2500  PERSONAL 1, SESSION 0.25\n"
+            "2     longer            0.5000  \n");
+  EXPECT_EQ(FormatItems({}, {}), "no items\n");
+}
+
+TEST(FormatTest, TitlesAreCutBetweenCharactersAndHoldNoControls) {
+  EXPECT_EQ(CutTitle(""), "");
+  const std::string forty(40, 'x');
+  EXPECT_EQ(CutTitle(forty), forty);
+  EXPECT_EQ(CutTitle(forty + "x"), std::string(39, 'x') + "\u2026");
+  std::string cups;
+  for (int i = 0; i < 41; ++i) {
+    cups += "\u2615";
+  }
+  EXPECT_EQ(CutTitle(cups), cups.substr(0, 39 * 3) + "\u2026");
+  EXPECT_EQ(CutTitle("a\x1b[2J\nb"), "a?[2J?b");
+  EXPECT_EQ(CutTitle("caf\xe9"), "caf?");
 }
 
 TEST(FormatTest, FreshnessSaysWhatTheAnswerRestsOnAndLacks) {
