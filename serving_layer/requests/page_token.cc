@@ -19,8 +19,6 @@ using google::protobuf::io::StringOutputStream;
 
 constexpr size_t kChecksumBytes = 8;
 constexpr size_t kMaxTokenBytes = 512 * 1024;
-// Makes the checksum differ from that of the same bytes elsewhere. The token guards nothing but the holder's own paging.
-constexpr uint64_t kSeed = 0x7472696275746172;
 
 absl::Status Invalid() {
   return absl::InvalidArgumentError("page_token is not one that this service gave out");
@@ -48,7 +46,7 @@ std::string EncodePageToken(const PageToken& token, const Catalogue& catalogue, 
       }
     }
   }
-  const uint64_t checksum = XXH64(bytes.data() + kChecksumBytes, bytes.size() - kChecksumBytes, kSeed);
+  const uint64_t checksum = XXH64(bytes.data() + kChecksumBytes, bytes.size() - kChecksumBytes, kPageTokenChecksumSeed);
   CodedOutputStream::WriteLittleEndian64ToArray(checksum, reinterpret_cast<uint8_t*>(bytes.data()));
   return absl::WebSafeBase64Escape(bytes);
 }
@@ -64,7 +62,7 @@ absl::StatusOr<PageToken> DecodePageToken(absl::string_view text, Generation gen
   uint64_t token_generation = 0;
   PageToken token;
   if (!in.ReadLittleEndian64(&checksum) ||
-      checksum != XXH64(bytes.data() + kChecksumBytes, bytes.size() - kChecksumBytes, kSeed) ||
+      checksum != XXH64(bytes.data() + kChecksumBytes, bytes.size() - kChecksumBytes, kPageTokenChecksumSeed) ||
       !in.ReadLittleEndian64(&token_generation) || !in.ReadLittleEndian64(&token.request_hash)) {
     return Invalid();
   }

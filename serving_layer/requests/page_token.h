@@ -15,6 +15,9 @@ namespace tributary::serving {
 // Items that the pages of one answer can show altogether; behind them there is no next page.
 inline constexpr size_t kMaxShown = 1000;
 
+// Makes a token's checksum differ from that of the same bytes elsewhere. A token guards nothing but its holder's own paging.
+inline constexpr uint64_t kPageTokenChecksumSeed = 0x7472696275746172;
+
 // What the next page must know of the pages before it. Any replica that serves the same generation can go on with it.
 struct PageToken {
   Generation generation{};            // 0: no snapshot.
