@@ -25,12 +25,12 @@ absl::Status Run(const std::string& config_path, const std::vector<std::string>&
   }
   TRIBUTARY_ASSIGN_OR_RETURN(const auto log, tributary::OpenKafka(config.kafka()));
   TRIBUTARY_ASSIGN_OR_RETURN(const auto serving, tributary::serving::ServingLayer::Start(
-                                                     config, *log, tributary::SystemClock(), metrics));
+                                                     config, *log, tributary::SystemClock(), metrics, [&stop] { stop.Request(); }));
   LOG(INFO) << "listening: address=" << config.serving().listen_address() << " port=" << serving->port();
   stop.Wait();
   LOG(INFO) << "stopping: running requests are let to end";
   serving->Stop();
-  return absl::OkStatus();
+  return serving->failure();
 }
 
 }  // namespace
@@ -41,7 +41,7 @@ int main(int argc, char** argv) {
   std::string config_path;
   std::vector<std::string> overrides;
   app.add_option("--config", config_path, "Configuration file (protobuf text format); none: the defaults");
-  app.add_option("--set", overrides, "Text laid over the configuration, such as 'serving { threads: 2 }'; may be repeated")
+  app.add_option("--set", overrides, "Text laid over the configuration, such as 'serving { stale_after_seconds: 30 }'; may be repeated")
       ->take_all();
   CLI11_PARSE(app, argc, argv);
   if (const absl::Status status = Run(config_path, overrides); !status.ok()) {

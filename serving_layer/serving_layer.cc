@@ -29,8 +29,9 @@ constexpr absl::Duration kLogRetry = absl::Milliseconds(100);
 
 struct ServingLayer::Impl {
   Impl(const v1::Config& config_message, const MergePolicy& merge_policy, EventLog& log, const Clock& clock,
-       MetricsRegistry& metrics)
+       MetricsRegistry& metrics, std::function<void()> failure_callback)
       : config(config_message),
+        on_failure(std::move(failure_callback)),
         policy(merge_policy),
         topics(config.kafka().topic_prefix()),
         waits([this](const v1::EventPosition& position) { return recommender.Covers(position); }),
@@ -43,12 +44,12 @@ struct ServingLayer::Impl {
                   policy, clock, live, context, metrics) {}
 
   bool Ready() const {
-    return follower.ready() && (config.serving().serve_without_snapshot() || snapshots.serving().has_value());
+    return follower.ready() && (config.serving().serve_without_snapshot() || follower.snapshot_checked());
   }
 
   void UpdateHealth() {
     MutexLock lock(health_mutex);
-    const bool now_ready = !stopping.load() && Ready();
+    const bool now_ready = !stopping.load() && !failed.load() && Ready();
     if (now_ready != ready.load()) {
       server->SetServing(now_ready);
       ready.store(now_ready);
@@ -64,12 +65,24 @@ struct ServingLayer::Impl {
 
   void Follow() {
     while (!stopping.load()) {
-      follower.RunOnce();
+      if (const absl::Status status = follower.RunOnce(); !status.ok()) {
+        return Fail(status);
+      }
       UpdateHealth();
       if (!follower.log_reachable()) {
         WaitForStop(kLogRetry);
       }
     }
+  }
+
+  void Fail(const absl::Status& status) {
+    {
+      MutexLock lock(health_mutex);
+      failure = status;
+    }
+    failed.store(true);
+    UpdateHealth();
+    on_failure();
   }
 
   void ManageSnapshots() {
@@ -86,6 +99,7 @@ struct ServingLayer::Impl {
   }
 
   const v1::Config config;
+  const std::function<void()> on_failure;
   const MergePolicy policy;
   const Topics topics;
   LiveState live;
@@ -99,6 +113,8 @@ struct ServingLayer::Impl {
 
   Mutex health_mutex;
   std::atomic<bool> ready{false};
+  std::atomic<bool> failed{false};
+  absl::Status failure ABSL_GUARDED_BY(health_mutex);
   Mutex stop_mutex;
   CondVar stop_changed;
   std::atomic<bool> stopping{false};
@@ -107,9 +123,10 @@ struct ServingLayer::Impl {
 };
 
 absl::StatusOr<std::unique_ptr<ServingLayer>> ServingLayer::Start(const v1::Config& config, EventLog& log,
-                                                                  const Clock& clock, MetricsRegistry& metrics) {
+                                                                  const Clock& clock, MetricsRegistry& metrics,
+                                                                  std::function<void()> on_failure) {
   TRIBUTARY_ASSIGN_OR_RETURN(const MergePolicy policy, MergePolicy::FromProto(config.merge()));
-  auto impl = std::make_unique<Impl>(config, policy, log, clock, metrics);
+  auto impl = std::make_unique<Impl>(config, policy, log, clock, metrics, std::move(on_failure));
   TRIBUTARY_RETURN_IF_ERROR(SnapshotStore(config.storage().snapshots_dir()).List().status());
   TRIBUTARY_RETURN_IF_ERROR(impl->follower.Start());
   TRIBUTARY_ASSIGN_OR_RETURN(impl->publisher, EventPublisher::Start({}, log, metrics));
@@ -135,6 +152,11 @@ ServingLayer::~ServingLayer() { Stop(absl::ZeroDuration()); }
 int ServingLayer::port() const { return impl_->server->port(); }
 
 bool ServingLayer::ready() const { return impl_->ready.load(); }
+
+absl::Status ServingLayer::failure() const {
+  MutexLock lock(impl_->health_mutex);
+  return impl_->failure;
+}
 
 void ServingLayer::Stop(absl::Duration grace) {
   if (!impl_->follower_thread.joinable()) {

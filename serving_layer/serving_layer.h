@@ -1,8 +1,10 @@
 #ifndef TRIBUTARY_SERVING_LAYER_SERVING_LAYER_H_
 #define TRIBUTARY_SERVING_LAYER_SERVING_LAYER_H_
 
+#include <functional>
 #include <memory>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/clock/clock.h"
@@ -19,8 +21,11 @@ class ServingLayer {
  public:
   // `config` must be complete (LoadConfig). Borrows the rest. Errors, each one line that names what is wrong:
   // NotFound: the snapshot directory or a topic; Unavailable: the log, or the listen address.
+  // `on_failure` is called at most once, on a thread of the layer, when it cannot go on: then health says NOT_SERVING,
+  // failure() says why, and the owner should call Stop (not from within).
   static absl::StatusOr<std::unique_ptr<ServingLayer>> Start(const v1::Config& config, EventLog& log, const Clock& clock,
-                                                             MetricsRegistry& metrics);
+                                                             MetricsRegistry& metrics,
+                                                             std::function<void()> on_failure = [] {});
   // As Stop.
   ~ServingLayer();
   ServingLayer(const ServingLayer&) = delete;
@@ -30,6 +35,8 @@ class ServingLayer {
   int port() const;
   // True when health says SERVING.
   bool ready() const;
+  // Why the layer cannot go on; OK while it can. FailedPrecondition: the topic `events` was recreated.
+  absl::Status failure() const;
   // Takes no new requests, lets running ones end within `grace`, writes what was published, ends the threads.
   void Stop(absl::Duration grace = absl::Seconds(10));
 

@@ -34,10 +34,9 @@ ProduceRecord RecordOf(const std::string& topic, const std::string& key, std::op
 
 grpc::ServerUnaryReactor* EventServiceImpl::Publish(grpc::CallbackServerContext* context,
                                                     const v1::PublishRequest* request, v1::PublishResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const RpcCall call(publish_, context);
   if (!request->has_event()) {
-    publish_.Finish(reactor, absl::InvalidArgumentError("event is required"));
-    return reactor;
+    return call.Finish(absl::InvalidArgumentError("event is required"));
   }
   v1::Event event = request->event();
   const int64_t now_unix_ms = absl::ToUnixMillis(parts_.clock.Now());
@@ -47,83 +46,78 @@ grpc::ServerUnaryReactor* EventServiceImpl::Publish(grpc::CallbackServerContext*
   }
   const auto validated = ValidateEvent(event, now_unix_ms);
   if (const auto* rejection = std::get_if<Rejection>(&validated)) {
-    publish_.Finish(reactor, absl::InvalidArgumentError(
-                                 rejection->field.empty()
-                                     ? absl::StrCat("event: ", rejection->reason)
-                                     : absl::StrCat("event.", rejection->field, ": ", rejection->reason)));
-    return reactor;
+    return call.Finish(absl::InvalidArgumentError(
+        rejection->field.empty() ? absl::StrCat("event: ", rejection->reason)
+                                 : absl::StrCat("event.", rejection->field, ": ", rejection->reason)));
   }
   parts_.publisher.Send(
       RecordOf(parts_.topics.events, event.user_id(), event.SerializeAsString()),
-      [this, reactor, response](absl::StatusOr<EventPosition> position) {
+      [call, response](absl::StatusOr<EventPosition> position) {
         if (position.ok()) {
           response->mutable_position()->set_partition(Value(position->partition));
           response->mutable_position()->set_offset(Value(position->offset));
           *response->mutable_token()->mutable_position() = response->position();
         }
-        publish_.Finish(reactor, position.status());
+        call.Finish(position.status());
       });
-  return reactor;
+  return call.reactor();
 }
 
-grpc::ServerUnaryReactor* CatalogueServiceImpl::Write(grpc::CallbackServerContext* context, const absl::Status& valid,
+grpc::ServerUnaryReactor* CatalogueServiceImpl::Write(const RpcCall& call, const absl::Status& valid,
                                                       ProduceRecord record) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   if (!valid.ok()) {
-    write_.Finish(reactor, valid);
-    return reactor;
+    return call.Finish(valid);
   }
-  parts_.publisher.Send(std::move(record), [this, reactor](const absl::StatusOr<EventPosition>& position) {
-    write_.Finish(reactor, position.status());
-  });
-  return reactor;
+  parts_.publisher.Send(std::move(record),
+                        [call](const absl::StatusOr<EventPosition>& position) { call.Finish(position.status()); });
+  return call.reactor();
 }
 
 grpc::ServerUnaryReactor* CatalogueServiceImpl::PutItem(grpc::CallbackServerContext* context,
                                                         const v1::PutItemRequest* request, v1::PutItemResponse*) {
   const v1::Item& item = request->item();
-  return Write(context, ValidateItem(item),
+  return Write({put_item_, context}, ValidateItem(item),
                RecordOf(parts_.topics.items, item.item_id(), item.SerializeAsString()));
 }
 
 grpc::ServerUnaryReactor* CatalogueServiceImpl::DeleteItem(grpc::CallbackServerContext* context,
                                                            const v1::DeleteItemRequest* request,
                                                            v1::DeleteItemResponse*) {
-  return Write(context, ValidateId(request->item_id(), "item_id"),
+  return Write({delete_item_, context}, ValidateId(request->item_id(), "item_id"),
                RecordOf(parts_.topics.items, request->item_id(), std::nullopt));
 }
 
 grpc::ServerUnaryReactor* CatalogueServiceImpl::PutUser(grpc::CallbackServerContext* context,
                                                         const v1::PutUserRequest* request, v1::PutUserResponse*) {
   const v1::UserRecord& user = request->user();
-  return Write(context, ValidateUserRecord(user),
+  return Write({put_user_, context}, ValidateUserRecord(user),
                RecordOf(parts_.topics.users, user.user_id(), user.SerializeAsString()));
 }
 
 grpc::ServerUnaryReactor* CatalogueServiceImpl::DeleteUser(grpc::CallbackServerContext* context,
                                                            const v1::DeleteUserRequest* request,
                                                            v1::DeleteUserResponse*) {
-  return Write(context, ValidateId(request->user_id(), "user_id"),
+  return Write({delete_user_, context}, ValidateId(request->user_id(), "user_id"),
                RecordOf(parts_.topics.users, request->user_id(), std::nullopt));
 }
 
 grpc::ServerUnaryReactor* CatalogueServiceImpl::PutRule(grpc::CallbackServerContext* context,
                                                         const v1::PutRuleRequest* request, v1::PutRuleResponse*) {
   const v1::Rule& rule = request->rule();
-  return Write(context, ValidateRule(rule),
+  return Write({put_rule_, context}, ValidateRule(rule),
                RecordOf(parts_.topics.rules, rule.rule_id(), rule.SerializeAsString()));
 }
 
 grpc::ServerUnaryReactor* CatalogueServiceImpl::DeleteRule(grpc::CallbackServerContext* context,
                                                            const v1::DeleteRuleRequest* request,
                                                            v1::DeleteRuleResponse*) {
-  return Write(context, ValidateId(request->rule_id(), "rule_id"),
+  return Write({delete_rule_, context}, ValidateId(request->rule_id(), "rule_id"),
                RecordOf(parts_.topics.rules, request->rule_id(), std::nullopt));
 }
 
 grpc::ServerUnaryReactor* CatalogueServiceImpl::GetItem(grpc::CallbackServerContext* context,
                                                         const v1::GetItemRequest* request, v1::GetItemResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const RpcCall call(get_item_, context);
   absl::Status status = ValidateId(request->item_id(), "item_id");
   if (status.ok()) {
     EpochGuard guard;
@@ -133,62 +127,56 @@ grpc::ServerUnaryReactor* CatalogueServiceImpl::GetItem(grpc::CallbackServerCont
       *response->mutable_item() = *std::move(item);
     }
   }
-  read_.Finish(reactor, status);
-  return reactor;
+  return call.Finish(status);
 }
 
 grpc::ServerUnaryReactor* CatalogueServiceImpl::ListRules(grpc::CallbackServerContext* context,
                                                           const v1::ListRulesRequest*, v1::ListRulesResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const RpcCall call(list_rules_, context);
   {
     EpochGuard guard;
     for (const v1::Rule& rule : *parts_.context.context().rule_messages) {
       *response->add_rules() = rule;
     }
   }
-  read_.Finish(reactor, absl::OkStatus());
-  return reactor;
+  return call.Finish(absl::OkStatus());
 }
 
 grpc::ServerUnaryReactor* AnalyticsServiceImpl::Totals(grpc::CallbackServerContext* context,
                                                        const v1::TotalsRequest* request, v1::TotalsResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  totals_.Finish(reactor, parts_.recommender.Totals(*request, response));
-  return reactor;
+  const RpcCall call(totals_, context);
+  return call.Finish(parts_.recommender.Totals(*request, response));
 }
 
 grpc::ServerUnaryReactor* AdminServiceImpl::GetFreshness(grpc::CallbackServerContext* context,
                                                          const v1::GetFreshnessRequest*,
                                                          v1::GetFreshnessResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const RpcCall call(get_freshness_, context);
   parts_.recommender.GetFreshness(response);
-  admin_.Finish(reactor, absl::OkStatus());
-  return reactor;
+  return call.Finish(absl::OkStatus());
 }
 
 grpc::ServerUnaryReactor* AdminServiceImpl::ListSnapshots(grpc::CallbackServerContext* context,
                                                           const v1::ListSnapshotsRequest*,
                                                           v1::ListSnapshotsResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const RpcCall call(list_snapshots_, context);
   absl::StatusOr<v1::ListSnapshotsResponse> snapshots = parts_.snapshots.List();
   if (snapshots.ok()) {
     *response = *std::move(snapshots);
   }
-  admin_.Finish(reactor, snapshots.status());
-  return reactor;
+  return call.Finish(snapshots.status());
 }
 
 grpc::ServerUnaryReactor* AdminServiceImpl::GetConfig(grpc::CallbackServerContext* context, const v1::GetConfigRequest*,
                                                       v1::GetConfigResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const RpcCall call(get_config_, context);
   *response->mutable_config() = parts_.config;
   for (auto& [name, value] : *response->mutable_config()->mutable_kafka()->mutable_client()) {
     if (IsSecret(name)) {
       value = "hidden";
     }
   }
-  admin_.Finish(reactor, absl::OkStatus());
-  return reactor;
+  return call.Finish(absl::OkStatus());
 }
 
 }  // namespace tributary::serving

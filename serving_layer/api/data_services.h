@@ -4,7 +4,7 @@
 #include <string>
 
 #include "serving_layer/api/grpc_server.h"
-#include "serving_layer/api/grpc_status.h"
+#include "serving_layer/api/rpc_call.h"
 #include "tributary/v1/admin_service.grpc.pb.h"
 #include "tributary/v1/analytics_service.grpc.pb.h"
 #include "tributary/v1/catalogue_service.grpc.pb.h"
@@ -21,14 +21,22 @@ class EventServiceImpl final : public v1::EventService::CallbackService {
 
  private:
   const ServiceParts parts_;
-  RpcCounter publish_;
+  RpcMetrics publish_;
 };
 
 // Writes go to the topics, reads come from memory.
 class CatalogueServiceImpl final : public v1::CatalogueService::CallbackService {
  public:
   explicit CatalogueServiceImpl(const ServiceParts& parts)
-      : parts_(parts), write_(parts.metrics, "CatalogueWrite"), read_(parts.metrics, "CatalogueRead") {}
+      : parts_(parts),
+        put_item_(parts.metrics, "PutItem"),
+        get_item_(parts.metrics, "GetItem"),
+        delete_item_(parts.metrics, "DeleteItem"),
+        put_user_(parts.metrics, "PutUser"),
+        delete_user_(parts.metrics, "DeleteUser"),
+        put_rule_(parts.metrics, "PutRule"),
+        list_rules_(parts.metrics, "ListRules"),
+        delete_rule_(parts.metrics, "DeleteRule") {}
 
   grpc::ServerUnaryReactor* PutItem(grpc::CallbackServerContext* context, const v1::PutItemRequest* request,
                                     v1::PutItemResponse* response) override;
@@ -49,11 +57,17 @@ class CatalogueServiceImpl final : public v1::CatalogueService::CallbackService 
 
  private:
   // Writes the record when `valid`, else ends the rpc with it.
-  grpc::ServerUnaryReactor* Write(grpc::CallbackServerContext* context, const absl::Status& valid, ProduceRecord record);
+  grpc::ServerUnaryReactor* Write(const RpcCall& call, const absl::Status& valid, ProduceRecord record);
 
   const ServiceParts parts_;
-  RpcCounter write_;
-  RpcCounter read_;
+  RpcMetrics put_item_;
+  RpcMetrics get_item_;
+  RpcMetrics delete_item_;
+  RpcMetrics put_user_;
+  RpcMetrics delete_user_;
+  RpcMetrics put_rule_;
+  RpcMetrics list_rules_;
+  RpcMetrics delete_rule_;
 };
 
 class AnalyticsServiceImpl final : public v1::AnalyticsService::CallbackService {
@@ -64,12 +78,16 @@ class AnalyticsServiceImpl final : public v1::AnalyticsService::CallbackService 
 
  private:
   const ServiceParts parts_;
-  RpcCounter totals_;
+  RpcMetrics totals_;
 };
 
 class AdminServiceImpl final : public v1::AdminService::CallbackService {
  public:
-  explicit AdminServiceImpl(const ServiceParts& parts) : parts_(parts), admin_(parts.metrics, "Admin") {}
+  explicit AdminServiceImpl(const ServiceParts& parts)
+      : parts_(parts),
+        get_freshness_(parts.metrics, "GetFreshness"),
+        list_snapshots_(parts.metrics, "ListSnapshots"),
+        get_config_(parts.metrics, "GetConfig") {}
   grpc::ServerUnaryReactor* GetFreshness(grpc::CallbackServerContext* context, const v1::GetFreshnessRequest* request,
                                          v1::GetFreshnessResponse* response) override;
   grpc::ServerUnaryReactor* ListSnapshots(grpc::CallbackServerContext* context, const v1::ListSnapshotsRequest* request,
@@ -80,7 +98,9 @@ class AdminServiceImpl final : public v1::AdminService::CallbackService {
 
  private:
   const ServiceParts parts_;
-  RpcCounter admin_;
+  RpcMetrics get_freshness_;
+  RpcMetrics list_snapshots_;
+  RpcMetrics get_config_;
 };
 
 }  // namespace tributary::serving

@@ -68,23 +68,23 @@ RecommendationServiceImpl::~RecommendationServiceImpl() = default;
 grpc::ServerUnaryReactor* RecommendationServiceImpl::Recommend(grpc::CallbackServerContext* context,
                                                                const v1::RecommendRequest* request,
                                                                v1::RecommendResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const RpcCall call(recommend_, context);
   if (request->has_min_freshness() && request->has_max_wait() && Check(*request).ok() &&
       !parts_.recommender.Covers(request->min_freshness().position())) {
-    RecommendWhenFresh(reactor, request, response);
-  } else {
-    recommend_.Finish(reactor, parts_.recommender.Recommend(*request, response));
+    RecommendWhenFresh(call, request, response);
+    return call.reactor();
   }
-  return reactor;
+  return call.Finish(parts_.recommender.Recommend(*request, response));
 }
 
-void RecommendationServiceImpl::RecommendWhenFresh(grpc::ServerUnaryReactor* reactor, const v1::RecommendRequest* request,
+void RecommendationServiceImpl::RecommendWhenFresh(const RpcCall& call, const v1::RecommendRequest* request,
                                                    v1::RecommendResponse* response) {
   auto wait = std::make_shared<FreshnessWait>();
   const v1::EventPosition& position = request->min_freshness().position();
   const std::optional<uint64_t> number = parts_.waits.Add(position, [wait] { wait->Reach(); });
   if (!number) {
-    return recommend_.Finish(reactor, absl::ResourceExhaustedError("too many requests wait for freshness"));
+    call.Finish(absl::ResourceExhaustedError("too many requests wait for freshness"));
+    return;
   }
   if (parts_.recommender.Covers(position)) {
     wait->Reach();  // Progress came between the first look and Add, and woke nobody.
@@ -94,14 +94,14 @@ void RecommendationServiceImpl::RecommendWhenFresh(grpc::ServerUnaryReactor* rea
     wait->alarm = std::make_unique<grpc::Alarm>();
     const auto deadline = std::chrono::system_clock::now() + absl::ToChronoNanoseconds(MaxWait(*request));
     wait->alarm->Set(std::chrono::time_point_cast<std::chrono::system_clock::duration>(deadline),
-                     [this, reactor, request, response, wait, number = *number](bool /*expired*/) {
+                     [this, call, request, response, wait, number = *number](bool /*expired*/) {
                        parts_.waits.Remove(number);
                        std::unique_ptr<grpc::Alarm> done;  // Breaks the circle of alarm, function and wait.
                        {
                          MutexLock inner(wait->mutex);
                          done = std::move(wait->alarm);
                        }
-                       recommend_.Finish(reactor, parts_.recommender.Recommend(*request, response));
+                       call.Finish(parts_.recommender.Recommend(*request, response));
                      });
     if (wait->reached) {
       wait->alarm->Cancel();
@@ -112,17 +112,13 @@ void RecommendationServiceImpl::RecommendWhenFresh(grpc::ServerUnaryReactor* rea
 grpc::ServerUnaryReactor* RecommendationServiceImpl::SimilarItems(grpc::CallbackServerContext* context,
                                                                   const v1::SimilarItemsRequest* request,
                                                                   v1::SimilarItemsResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  similar_items_.Finish(reactor, parts_.recommender.SimilarItems(*request, response));
-  return reactor;
+  return RpcCall(similar_items_, context).Finish(parts_.recommender.SimilarItems(*request, response));
 }
 
 grpc::ServerUnaryReactor* RecommendationServiceImpl::Popular(grpc::CallbackServerContext* context,
                                                              const v1::PopularRequest* request,
                                                              v1::PopularResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  popular_.Finish(reactor, parts_.recommender.Popular(*request, response));
-  return reactor;
+  return RpcCall(popular_, context).Finish(parts_.recommender.Popular(*request, response));
 }
 
 }  // namespace tributary::serving

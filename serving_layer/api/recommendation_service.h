@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "serving_layer/api/grpc_server.h"
-#include "serving_layer/api/grpc_status.h"
+#include "serving_layer/api/rpc_call.h"
 #include "tributary/v1/recommendation_service.grpc.pb.h"
 
 namespace tributary::serving {
@@ -25,13 +25,12 @@ class RecommendationServiceImpl final : public v1::RecommendationService::Callba
  private:
   class MessagesOnArena;
 
-  void RecommendWhenFresh(grpc::ServerUnaryReactor* reactor, const v1::RecommendRequest* request,
-                          v1::RecommendResponse* response);
+  void RecommendWhenFresh(const RpcCall& call, const v1::RecommendRequest* request, v1::RecommendResponse* response);
 
   const ServiceParts parts_;
-  RpcCounter recommend_;
-  RpcCounter similar_items_;
-  RpcCounter popular_;
+  RpcMetrics recommend_;
+  RpcMetrics similar_items_;
+  RpcMetrics popular_;
   std::unique_ptr<MessagesOnArena> messages_;
 };
 

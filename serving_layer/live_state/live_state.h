@@ -1,6 +1,7 @@
 #ifndef TRIBUTARY_SERVING_LAYER_LIVE_STATE_LIVE_STATE_H_
 #define TRIBUTARY_SERVING_LAYER_LIVE_STATE_LIVE_STATE_H_
 
+#include <algorithm>
 #include <compare>
 #include <cstdint>
 #include <deque>
@@ -65,6 +66,8 @@ struct LivePartitionState {
 
   Offset applied() const { return progress ? progress->applied : Offset{0}; }
   Offset floor() const { return progress ? progress->floor : Offset{0}; }
+  // The last time the speed layer is known to have been up to date or at work; infinite past: never.
+  absl::Time current() const { return progress ? std::max(caught_up, progress_written) : caught_up; }
 };
 
 // Index: partition number.
@@ -100,7 +103,8 @@ class LiveState {
   const LiveUserViews* FindUser(absl::string_view user_id) const { return users_.Find(user_id); }
   const LivePartitions& partitions() const { return *published_.load(std::memory_order_seq_cst); }
 
-  // For the follower's thread.
+  // For the follower's thread: by partition, what the next Publish makes visible.
+  const std::vector<LivePartitionState>& next_partitions() const { return next_.partitions; }
   size_t user_count() const { return users_.size(); }
   ~LiveState();
   LiveState(const LiveState&) = delete;

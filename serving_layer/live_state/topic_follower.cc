@@ -2,8 +2,10 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/status/status_macros.h"
 
 namespace tributary::serving {
@@ -24,6 +26,7 @@ TopicFollower::TopicFollower(Options options, EventLog& log, const Clock& clock,
       clock_(clock),
       live_(live),
       context_(context),
+      metrics_(metrics),
       on_publish_(std::move(on_publish)),
       records_(metrics.AddCounter("tributary_serving_followed_records_total", "Records read from the followed topics.")),
       unreadable_(metrics.AddCounter("tributary_serving_unreadable_records_total",
@@ -70,25 +73,86 @@ absl::Status TopicFollower::Refresh() {
   for (FollowedTopic& topic : topics_) {
     TRIBUTARY_RETURN_IF_ERROR(FollowNewPartitions(topic, /*at_start=*/false));
   }
+  std::map<PartitionId, Offset> counted = CountedUpTo();   // Before the ends are asked for: those only grow.
   TRIBUTARY_ASSIGN_OR_RETURN(const int partitions, log_.PartitionCount(options_.topics.events));
   for (int p = 0; p < partitions; ++p) {
-    const TopicPartition partition{options_.topics.events, PartitionId{p}};
-    TRIBUTARY_ASSIGN_OR_RETURN(const OffsetRange range, log_.Offsets(partition, Isolation::kCommitted));
-    live_.SetEventsEnd(partition.partition, range.end, clock_.Now());
+    counted.try_emplace(PartitionId{p});
+  }
+  for (const auto& [partition, offset] : counted) {
+    OffsetRange range;   // Of a partition that is not there: empty.
+    if (Value(partition) < partitions) {
+      TRIBUTARY_ASSIGN_OR_RETURN(range, log_.Offsets({options_.topics.events, partition}, Isolation::kCommitted));
+      live_.SetEventsEnd(partition, range.end, clock_.Now());
+    }
+    if (range.end < offset && recreated_.ok()) {
+      recreated_ = absl::FailedPreconditionError(absl::StrCat(
+          "events topic was recreated, the snapshot and the live views speak of another one: topic=",
+          options_.topics.events, " partition=", Value(partition), " end=", Value(range.end),
+          " counted_up_to=", Value(offset), " generation=", Value(checked_generation_)));
+    }
+  }
+  if (checked_generation_ != Generation{0}) {
+    snapshot_checked_.store(true, std::memory_order_release);
   }
   return absl::OkStatus();
 }
 
-void TopicFollower::RunOnce() {
+std::map<PartitionId, Offset> TopicFollower::CountedUpTo() {
+  std::map<PartitionId, Offset> counted;
+  const std::vector<LivePartitionState>& live = live_.next_partitions();
+  for (size_t p = 0; p < live.size(); ++p) {
+    counted[PartitionId{static_cast<int32_t>(p)}] = live[p].applied();
+  }
+  EpochGuard guard;
+  const ServingContext& context = context_.context();
+  checked_generation_ = context.generation();
+  if (context.snapshot != nullptr) {
+    for (const v1::PartitionWatermark& watermark : context.snapshot->reader().manifest().watermarks()) {
+      Offset& offset = counted[PartitionId{watermark.partition()}];
+      offset = std::max(offset, Offset{watermark.watermark()});
+    }
+  }
+  return counted;
+}
+
+void TopicFollower::SetGauges(absl::Time now) {
+  users_.Set(static_cast<double>(live_.user_count()));
+  const std::vector<LivePartitionState>& live = live_.next_partitions();
+  EpochGuard guard;
+  const ServingContext& context = context_.context();
+  for (size_t p = 0; p < live.size(); ++p) {
+    if (p == partition_gauges_.size()) {
+      const MetricLabels labels = {{"partition", absl::StrCat(p)}};
+      partition_gauges_.push_back(
+          {.applied = &metrics_.AddGauge("tributary_serving_applied_offset",
+                                         "Events below this offset have been applied by the speed layer.", labels),
+           .watermark = &metrics_.AddGauge("tributary_serving_watermark_offset",
+                                           "Events below this offset are counted by the snapshot being served.", labels),
+           .lag = &metrics_.AddGauge("tributary_serving_lag_seconds",
+                                     "Since the speed layer was last seen to make progress or to have nothing to do.",
+                                     labels)});
+    }
+    const PartitionGauges& gauges = partition_gauges_[p];
+    gauges.applied->Set(static_cast<double>(Value(live[p].applied())));
+    gauges.watermark->Set(static_cast<double>(Value(context.Watermark(PartitionId{static_cast<int32_t>(p)}))));
+    // Never seen: infinite. The broker's clock may be ahead of ours.
+    gauges.lag->Set(std::max(absl::ToDoubleSeconds(now - live[p].current()), 0.0));
+  }
+}
+
+absl::Status TopicFollower::RunOnce() {
   const absl::StatusOr<int> live_events = PollInto(Isolation::kUncommitted, options_.poll_timeout);
   const absl::StatusOr<int> context_events = PollInto(Isolation::kCommitted, absl::ZeroDuration());
   const absl::Time now = clock_.Now();
+  bool ends_checked = false;
   if (!live_events.ok() || !context_events.ok()) {
     SetReachable(live_events.ok() ? context_events.status() : live_events.status());
-  } else if (now >= next_refresh_) {
+  } else if (now >= next_refresh_ || (!ready() && wanted_.empty()) || ServedGeneration() != checked_generation_) {
     // A reader may be silent rather than fail while the brokers are away: the refresh has to be answered.
     next_refresh_ = now + options_.refresh_interval;
-    SetReachable(Refresh());
+    const absl::Status refreshed = Refresh();
+    SetReachable(refreshed);
+    ends_checked = refreshed.ok();
   }
   if (live_.Publish()) {
     on_publish_();
@@ -98,12 +162,18 @@ void TopicFollower::RunOnce() {
     last_context_publish_ = now;
     context_.Publish();
   }
-  users_.Set(static_cast<double>(live_.user_count()));
-  if (!ready() && wanted_.empty()) {
+  SetGauges(now);
+  if (!ready() && wanted_.empty() && ends_checked && recreated_.ok()) {
     context_.Publish();
     LOG(INFO) << "topics followed to their end: live_users=" << live_.user_count();
     ready_.store(true, std::memory_order_release);
   }
+  return recreated_;
+}
+
+Generation TopicFollower::ServedGeneration() const {
+  EpochGuard guard;
+  return context_.context().generation();
 }
 
 absl::StatusOr<int> TopicFollower::PollInto(Isolation isolation, absl::Duration timeout) {

@@ -24,9 +24,13 @@ namespace tributary::serving {
 // `users` and `rules` committed into the ContextPublisher, all partitions from their beginning, partitions that are added
 // later too. A record that cannot be read is counted, named in the log once a minute, and skipped.
 //
-// Threads: Start and RunOnce from one thread; ready, log_reachable from any.
-// Errors:  Start passes on what the log says. RunOnce never fails: while the log is away the last state stays, and
-//          log_reachable answers false.
+// Once a second, before ready() and after each new snapshot, the ends of `events` are compared with what was read: neither W
+// of the snapshot nor the progress of the speed layer may lie above them.
+//
+// Threads: Start and RunOnce from one thread; the rest from any.
+// Errors:  Start passes on what the log says. RunOnce: while the log is away it is OK, the last state stays, and
+//          log_reachable answers false. FailedPrecondition, for good: `events` was recreated, so that offsets no longer
+//          mean what the snapshot and the views say.
 class TopicFollower {
  public:
   struct Options {
@@ -43,10 +47,12 @@ class TopicFollower {
   // Opens the readers and remembers the ends of all partitions: ready() holds once they were reached.
   absl::Status Start();
   // One round: reads a batch, applies it and publishes; looks for partitions and ends when it is time.
-  void RunOnce();
+  absl::Status RunOnce();
 
   // The topics were read to the end that Start saw.
   bool ready() const { return ready_.load(std::memory_order_acquire); }
+  // W of a snapshot was compared with the ends of `events`.
+  bool snapshot_checked() const { return snapshot_checked_.load(std::memory_order_acquire); }
   bool log_reachable() const { return log_reachable_.load(std::memory_order_acquire); }
 
  private:
@@ -56,11 +62,22 @@ class TopicFollower {
     int partitions = 0;      // Followed so far.
   };
 
+  struct PartitionGauges {
+    Gauge* applied;
+    Gauge* watermark;
+    Gauge* lag;
+  };
+
   LogReader& ReaderOf(Isolation isolation) {
     return isolation == Isolation::kCommitted ? *committed_ : *uncommitted_;
   }
   absl::Status FollowNewPartitions(FollowedTopic& topic, bool at_start);
   absl::Status Refresh();
+  // Remembers the generation that is being served; answers, by partition of `events`, what lies before it was read: the
+  // greater of W and progress.
+  std::map<PartitionId, Offset> CountedUpTo();
+  void SetGauges(absl::Time now);
+  Generation ServedGeneration() const;
   // Answers how many events there were.
   absl::StatusOr<int> PollInto(Isolation isolation, absl::Duration timeout);
   void Apply(const LogRecord& record);
@@ -73,6 +90,7 @@ class TopicFollower {
   const Clock& clock_;
   LiveState& live_;
   ContextPublisher& context_;
+  MetricsRegistry& metrics_;
   const std::function<void()> on_publish_;
   Counter& records_;
   Counter& unreadable_;
@@ -83,9 +101,13 @@ class TopicFollower {
   std::vector<FollowedTopic> topics_;
   std::map<TopicPartition, Offset> position_;       // The next offset to be read.
   std::map<TopicPartition, Offset> wanted_;         // The ends that Start saw and that were not reached yet.
+  Generation checked_generation_{};                 // 0: none.
+  absl::Status recreated_;                          // Not OK: says how `events` was found to be another topic.
+  std::vector<PartitionGauges> partition_gauges_;   // By partition.
   absl::Time next_refresh_ = absl::InfinitePast();
   absl::Time last_context_publish_ = absl::InfinitePast();
   std::atomic<bool> ready_{false};
+  std::atomic<bool> snapshot_checked_{false};
   std::atomic<bool> log_reachable_{true};
 };
 

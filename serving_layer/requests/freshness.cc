@@ -42,16 +42,14 @@ void AddPartition(const RequestView& view, PartitionId partition, v1::Freshness*
   message->set_partition(Value(partition));
   message->set_watermark(Value(view.context.Watermark(partition)));
   message->set_applied_offset(Value(state.applied()));
-  absl::Time current = state.caught_up;
   if (state.progress) {
     // The broker's clock may be ahead of ours.
     const absl::Duration lag = std::max(view.now - state.progress_written, absl::ZeroDuration());
     absl::Duration rest;
     message->mutable_lag()->set_seconds(absl::IDivDuration(lag, absl::Seconds(1), &rest));
     message->mutable_lag()->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
-    current = std::max(current, state.progress_written);
   }
-  if (view.now - current > view.stale_after) {
+  if (view.now - state.current() > view.stale_after) {
     AddDegradation(v1::SPEED_LAYER_STALE, freshness);
   }
   if (state.gap_end > view.context.Watermark(partition)) {

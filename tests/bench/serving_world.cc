@@ -89,21 +89,28 @@ LiveWorld::LiveWorld(const std::string& snapshots_dir, const Scale& scale) : con
                         absl::Seconds(1))
               .ok());
   };
+  const int64_t applied = 4 * (scale.users / 10 + 1);
   for (int u = 0; u < scale.users; u += 10) {
     v1::SpeedView view;
-    view.mutable_position()->set_applied_offset(1'000'000);
+    view.mutable_position()->set_applied_offset(applied);
     for (int f = 0; f < 4; ++f) {
       v1::Fact* fact = view.add_facts();
       fact->set_kind(f == 3 ? v1::PURCHASE : v1::VIEW);
       fact->set_item_id(absl::StrCat("item-", random() % scale.items));
       fact->set_event_time_unix_ms(absl::ToUnixMillis(clock.Now()) - 60'000 * (4 - f));
-      fact->set_offset(u * 4 + f);
+      fact->set_offset(u / 10 * 4 + f);
     }
     put(Value(PartitionOfKey(UserId(u), kPartitions)), UserId(u), view.SerializeAsString());
   }
   v1::Progress progress;
-  progress.mutable_position()->set_applied_offset(1'000'000);
+  progress.mutable_position()->set_applied_offset(applied);
   for (int p = 0; p < kPartitions; ++p) {
+    // Progress never lies beyond the end of `events`.
+    const std::vector<ProduceRecord> events(
+        applied, {.topic = topics.events, .partition = PartitionId{p}, .key = "u", .value = "", .headers = {}});
+    for (const auto& written : producer->ProduceAll(events, absl::Minutes(1))) {
+      CHECK(written.ok()) << written.status();
+    }
     put(p, std::string(kProgressKey), progress.SerializeAsString());
   }
 }
@@ -116,7 +123,7 @@ OfflineAnswers::OfflineAnswers(const std::string& snapshots_dir, const Scale& sc
                    policy_, world_.clock, live_, context_, [] { return true; }) {
   CHECK(follower_.Start().ok());
   while (!follower_.ready()) {
-    follower_.RunOnce();
+    CHECK(follower_.RunOnce().ok());
   }
   auto snapshot =
       LoadedSnapshot::Load({.snapshots_dir = snapshots_dir, .block_cache_bytes = int64_t{64} << 20}, Generation{1}, policy_);

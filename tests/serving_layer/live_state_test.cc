@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
 #include "serving_layer/live_state/topic_follower.h"
 #include "tests/serving_layer/serving_world.h"
 
@@ -17,7 +18,8 @@ class LiveStateTest : public ::testing::Test {
 
   void Follow() {
     for (int round = 0; round < 4; ++round) {
-      follower_.RunOnce();
+      const absl::Status status = follower_.RunOnce();
+      EXPECT_TRUE(status.ok()) << status;
     }
   }
   // Items of the facts of ann on one partition; "-" without a view.
@@ -78,6 +80,53 @@ TEST_F(LiveStateTest, ATombstoneRemovesTheViewAndNothingOlderComesBack) {
   world_.PutProgress(0, world_.Position(21));
   Follow();
   EXPECT_EQ(live_.user_count(), 0U);
+}
+
+TEST_F(LiveStateTest, ATombstoneErasesASegmentUnlessItIsOlder) {
+  ASSERT_TRUE(follower_.Start().ok());
+  const auto segments = [&] {
+    Follow();
+    EpochGuard guard;
+    std::string starts;
+    for (const auto& [start, counts] : *live_.partitions().partitions.at(0).segments) {
+      absl::StrAppend(&starts, Value(start), " ");
+    }
+    return starts;
+  };
+  world_.PutCounts(0, 0, world_.Position(20), 6);
+  world_.PutCounts(0, 16, world_.Position(20), 4);
+  EXPECT_EQ(segments(), "0 16 ");
+  world_.PutCountsTombstone(0, 0, world_.Position(19));
+  EXPECT_EQ(segments(), "0 16 ");
+  world_.PutCountsTombstone(0, 0, world_.Position(21));
+  EXPECT_EQ(segments(), "16 ");
+}
+
+TEST_F(LiveStateTest, ATopicOfEventsThatEndsBelowProgressWasRecreated) {
+  world_.PutProgress(0, world_.Position(20));
+  ASSERT_TRUE(follower_.Start().ok());
+  Follow();
+  EXPECT_TRUE(follower_.ready());
+  world_.log.RecreateTopic(world_.topics.events);
+  world_.FillEvents(0, 19);
+  world_.clock.Advance(absl::Seconds(2));
+  const absl::Status status = follower_.RunOnce();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(status.message(), ::testing::HasSubstr("topic=events partition=0 end=19 counted_up_to=20"));
+  world_.FillEvents(0, 30);
+  EXPECT_FALSE(follower_.RunOnce().ok()) << "for good: the offsets have lost their meaning";
+}
+
+TEST_F(LiveStateTest, ATopicThatWasRecreatedBeforeTheStartIsNeverReady) {
+  world_.PutProgress(0, world_.Position(20));
+  world_.log.RecreateTopic(world_.topics.events);
+  ASSERT_TRUE(follower_.Start().ok());
+  absl::Status status;
+  for (int round = 0; round < 4 && status.ok(); ++round) {
+    status = follower_.RunOnce();
+  }
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_FALSE(follower_.ready());
 }
 
 TEST_F(LiveStateTest, AViewOfATransactionThatAbortsIsTakenAndSupersededByTheNext) {

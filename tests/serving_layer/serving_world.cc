@@ -63,19 +63,43 @@ void ServingWorld::PutView(int partition, const std::string& user_id, const v1::
   Put(topics.speed_views, user_id, view.SerializeAsString(), partition);
 }
 
-void ServingWorld::PutTombstone(int partition, const std::string& user_id, const v1::ViewPosition& position) {
-  CHECK(producer_->Produce({.topic = topics.speed_views,
+void ServingWorld::PutTombstone(const std::string& topic, int partition, const std::string& key,
+                                const v1::ViewPosition& position) {
+  CHECK(producer_->Produce({.topic = topic,
                             .partition = PartitionId{partition},
-                            .key = user_id,
+                            .key = key,
                             .value = std::nullopt,
                             .headers = {{std::string(kPositionHeader), position.SerializeAsString()}}},
                            absl::Seconds(1))
             .ok());
 }
 
+void ServingWorld::PutTombstone(int partition, const std::string& user_id, const v1::ViewPosition& position) {
+  PutTombstone(topics.speed_views, partition, user_id, position);
+}
+
+void ServingWorld::PutCountsTombstone(int partition, int64_t segment_start, const v1::ViewPosition& position) {
+  PutTombstone(topics.live_counts, partition, absl::StrCat(segment_start), position);
+}
+
+void ServingWorld::FillEvents(int partition, int64_t offset) {
+  if (partition >= *log.PartitionCount(topics.events)) {
+    log.AddPartitions(topics.events, partition + 1);
+  }
+  const Offset end = log.Offsets({topics.events, PartitionId{partition}}, Isolation::kUncommitted)->end;
+  for (int64_t at = Value(end); at < offset; ++at) {
+    Put(topics.events, "somebody", "", partition);
+  }
+}
+
 void ServingWorld::PutProgress(int partition, const v1::ViewPosition& position) {
   v1::Progress progress;
   *progress.mutable_position() = position;
+  PutProgress(partition, progress);
+}
+
+void ServingWorld::PutProgress(int partition, const v1::Progress& progress) {
+  FillEvents(partition, progress.position().applied_offset());
   Put(topics.speed_views, std::string(kProgressKey), progress.SerializeAsString(), partition);
 }
 
@@ -93,6 +117,7 @@ void ServingWorld::PutCounts(int partition, int64_t segment_start, const v1::Vie
 
 void ServingWorld::WriteSnapshot(int64_t generation, int64_t watermark, int64_t purchases, int64_t cut,
                                  const std::vector<std::pair<uint32_t, int64_t>>& bought_item_at_offset) {
+  FillEvents(0, watermark);
   auto writer = *SnapshotWriter::Create(dir_, Generation{generation});
   std::vector<v1::Item> items(kItems);
   v1::SnapshotUser ann;

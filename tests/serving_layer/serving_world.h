@@ -23,7 +23,7 @@
 namespace tributary::serving {
 
 // What a serving layer lives in: a log with all topics and two partitions, a snapshot directory, a clock, and the means to
-// write what the other layers write.
+// write what the other layers write. Progress and W never lie beyond the end of `events`: what lacks is filled in.
 //
 // The catalogue of every snapshot: items i0 .. i9; even ones in category "tea", odd ones in "toys".
 class ServingWorld {
@@ -38,8 +38,12 @@ class ServingWorld {
   void PutView(int partition, const std::string& user_id, const v1::ViewPosition& position, std::vector<v1::Fact> facts);
   void PutTombstone(int partition, const std::string& user_id, const v1::ViewPosition& position);
   void PutProgress(int partition, const v1::ViewPosition& position);
+  void PutProgress(int partition, const v1::Progress& progress);
+  void PutCountsTombstone(int partition, int64_t segment_start, const v1::ViewPosition& position);
   // One overall purchase count for a segment of 16 offsets.
   void PutCounts(int partition, int64_t segment_start, const v1::ViewPosition& position, int64_t purchases);
+  // Writes events to the partition until its end is at least `offset`.
+  void FillEvents(int partition, int64_t offset);
   void Put(const std::string& topic, const std::string& key, const std::string& value, int partition = 0);
 
   // Writes a snapshot: user "ann" with the list i0 .. i9 (falling scores), popular lists, `purchases` overall of which
@@ -57,6 +61,8 @@ class ServingWorld {
   Topics topics{""};
 
  private:
+  void PutTombstone(const std::string& topic, int partition, const std::string& key, const v1::ViewPosition& position);
+
   std::string dir_;
   std::unique_ptr<LogProducer> producer_;
 };
