@@ -27,6 +27,8 @@
 namespace tributary::bench {
 namespace {
 
+constexpr int kCheckpointMs = 200;   // The default of the configuration.
+
 struct Options {
   int rate = 1000;          // Events a second.
   int seconds = 20;
@@ -70,7 +72,7 @@ struct Probe {
 };
 
 std::vector<absl::Duration> MeasureTributary(const Options& options) {
-  integration::Installation installation("freshness", 4);
+  integration::Installation installation("freshness", 4, kCheckpointMs);
   const auto serving = installation.StartServing();
   const auto speed = installation.StartSpeed();
   const v1::PublishResponse first = installation.Publish("user-0", v1::VIEW, "item-0");

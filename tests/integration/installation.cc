@@ -117,7 +117,7 @@ bool Process::Running() {
 
 std::string Process::Log() const { return ReadFile(log_path_); }
 
-Installation::Installation(const std::string& name, int partitions) : partitions_(partitions) {
+Installation::Installation(const std::string& name, int partitions, int checkpoint_ms) : partitions_(partitions) {
   dir_ = absl::StrCat(::testing::TempDir(), "/tributary-", name, "-", getpid());
   std::filesystem::remove_all(dir_);
   std::filesystem::create_directories(dir_ + "/snapshots");
@@ -130,7 +130,7 @@ Installation::Installation(const std::string& name, int partitions) : partitions
                               << "storage { snapshots_dir: '" << dir_ << "/snapshots' history_dir: '" << dir_
                               << "/history' }\n"
                               << "batch { ials { dimensions: 16 epochs: 3 } retire_grace_seconds: 0 }\n"
-                              << "speed { checkpoint_ms: 50 session_timeout_ms: 6000 }\n"
+                              << "speed { checkpoint_ms: " << checkpoint_ms << " session_timeout_ms: 6000 }\n"
                               << "serving { listen_address: '" << address_
                               << "' serve_without_snapshot: true snapshot_poll_ms: 20 }\n";
   const Finished created = Run("tributary", {"--config", config_path_, "topics", "create"});

@@ -47,8 +47,9 @@ struct Finished {
 // The three layers of one test on the real Kafka of the run: own topics, own folder, own ports.
 class Installation {
  public:
-  // `name` is part of topic names. Creates the topics with `partitions` partitions of `events`.
-  explicit Installation(const std::string& name, int partitions = 3);
+  // `name` is part of the folder's name. Creates the topics with `partitions` partitions of `events`. Checkpoints come more
+  // often than by default, so that tests have many of them.
+  explicit Installation(const std::string& name, int partitions = 3, int checkpoint_ms = 50);
   ~Installation();
 
   const std::string& config_path() const { return config_path_; }
