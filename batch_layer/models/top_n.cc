@@ -1,28 +1,19 @@
 #include "batch_layer/models/top_n.h"
 
-#include <Eigen/Core>
 #include <algorithm>
 #include <utility>
 
 #include "batch_layer/models/parallel.h"
+#include "common/dense/dense.h"
 
 namespace tributary::batch {
 namespace {
 
-// Part of the result's bits, so fixed: a product's rounding may depend on the shape of the block it is computed in.
-constexpr size_t kUserBlock = 64;
+constexpr size_t kUserBlock = 96;
 constexpr uint32_t kItemBlock = 1024;   // With its users' scores in the second-level cache.
-
-using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using Eigen::Index;
 
 bool Better(const ScoredItem& a, const ScoredItem& b) {
   return a.score != b.score ? a.score > b.score : a.item < b.item;
-}
-
-Eigen::Map<const RowMajor> Rows(const Factors& factors, size_t begin, size_t count) {
-  return {factors.data() + begin * static_cast<size_t>(factors.dimensions()), static_cast<Index>(count),
-          Index{factors.dimensions()}};
 }
 
 }  // namespace
@@ -43,29 +34,45 @@ std::vector<ScoredItem> TopItems::Take() {
   return std::exchange(kept_, {});
 }
 
+void TopItems::OfferAll(uint32_t first, absl::Span<const float> scores) {
+  places_.resize(scores.size());
+  for (size_t begin = 0; begin < scores.size();) {
+    // Until n are kept every score passes, so in small pieces at first.
+    const size_t count = std::min(kept_.size() < n_ ? n_ : scores.size(), scores.size() - begin);
+    const size_t found = dense::Best().find_at_least(scores.data() + begin, count, least_, places_.data());
+    for (size_t i = 0; i < found; ++i) {
+      const size_t at = begin + places_[i];
+      Offer(first + static_cast<uint32_t>(at), scores[at]);
+    }
+    begin += count;
+  }
+}
+
 std::vector<std::vector<ScoredItem>> ScoreTopN(const Factors& users, uint32_t begin, uint32_t end, const Factors& items,
                                                const TopNOptions& options) {
+  const auto d = static_cast<size_t>(items.dimensions());
+  const dense::RightSide right = dense::RightSide::FromColumns(items.data(), d, d, items.rows());
   std::vector<std::vector<ScoredItem>> lists(end - begin);
-  std::vector<RowMajor> buffers(static_cast<size_t>(options.threads));
+  std::vector<std::vector<float>> buffers(static_cast<size_t>(options.threads));
   ForEachBlock(lists.size(), kUserBlock, options.threads, [&](size_t first, size_t last, int worker) {
     const size_t count = last - first;
-    RowMajor& scores = buffers[static_cast<size_t>(worker)];
+    std::vector<float>& scores = buffers[static_cast<size_t>(worker)];
+    scores.resize(kUserBlock * kItemBlock);
     std::vector<TopItems> best(count, TopItems(options.n));
     std::vector<size_t> passed(count, 0);   // How many of the user's excluded items lie before the block.
     for (uint32_t item = 0; item < items.rows(); item += kItemBlock) {
       const uint32_t width = std::min(kItemBlock, items.rows() - item);
-      scores.noalias() = Rows(users, begin + first, count) * Rows(items, item, width).transpose();
+      right.Multiply(users.row(begin + static_cast<uint32_t>(first)).data(), d, count, item, item + width, scores.data(),
+                     kItemBlock);
       for (size_t u = 0; u < count; ++u) {
-        float* row = scores.data() + u * width;
+        float* row = scores.data() + u * kItemBlock;
         if (options.excluded != nullptr) {
           const absl::Span<const uint32_t> out = options.excluded->row(begin + static_cast<uint32_t>(first + u)).columns;
           for (size_t& i = passed[u]; i < out.size() && out[i] < item + width; ++i) {
             row[out[i] - item] = -std::numeric_limits<float>::infinity();
           }
         }
-        for (uint32_t i = 0; i < width; ++i) {
-          best[u].Offer(item + i, row[i]);
-        }
+        best[u].OfferAll(item, absl::MakeConstSpan(row, width));
       }
     }
     for (size_t u = 0; u < count; ++u) {

@@ -7,8 +7,9 @@
 #include <limits>
 #include <vector>
 
-#include "batch_layer/models/factors.h"
+#include "absl/types/span.h"
 #include "batch_layer/models/interaction_matrix.h"
+#include "common/dense/factors.h"
 #include "common/ids/ids.h"
 
 namespace tributary::batch {
@@ -27,6 +28,9 @@ class TopItems {
     }
   }
 
+  // Offers items first, first + 1 ... with these scores.
+  void OfferAll(uint32_t first, absl::Span<const float> scores);
+
   // The best, best first, scores as offered. Starts anew.
   std::vector<ScoredItem> Take();
 
@@ -36,6 +40,7 @@ class TopItems {
   const size_t n_;
   float least_ = -std::numeric_limits<float>::infinity();   // Of the n best when they were last cut out.
   std::vector<ScoredItem> kept_;
+  std::vector<uint32_t> places_;
 };
 
 struct TopNOptions {
@@ -45,8 +50,7 @@ struct TopNOptions {
 };
 
 // The n items with the largest inner product for the users [begin, end), best first, ties by smaller item; fewer where not
-// enough are left. Exact. Results do not depend on the number of threads nor on how users are cut into slices at multiples
-// of 64. Scores are max(0, inner product): ranked before, so that items below zero keep their order.
+// enough are left. Exact. Results do not depend on the number of threads nor on how users are cut into slices. Scores are max(0, inner product): ranked before, so that items below zero keep their order.
 std::vector<std::vector<ScoredItem>> ScoreTopN(const Factors& users, uint32_t begin, uint32_t end, const Factors& items,
                                                const TopNOptions& options);
 

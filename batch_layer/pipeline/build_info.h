@@ -7,8 +7,6 @@ namespace tributary::batch {
 
 // `git describe` of the source when the build was configured.
 absl::string_view CodeVersion();
-// What the code was compiled for: floating point may differ from one to the next.
-absl::string_view InstructionSet();
 
 }  // namespace tributary::batch
 

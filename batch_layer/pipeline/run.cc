@@ -13,6 +13,7 @@
 #include "batch_layer/pipeline/lifecycle.h"
 #include "batch_layer/pipeline/run_catalogue.h"
 #include "batch_layer/pipeline/views.h"
+#include "common/dense/dense.h"
 #include "common/event_log/topics.h"
 #include "common/snapshot/snapshot.h"
 #include "common/status/status_macros.h"
@@ -173,7 +174,7 @@ class BatchRun {
     }
     manifest.set_config_digest(ConfigDigest(config_));
     manifest.set_code_version(std::string(CodeVersion()));
-    manifest.set_instruction_set(std::string(InstructionSet()));
+    manifest.set_instruction_set(dense::Best().instruction_set);
     manifest.set_seed(config_.batch().seed());
     return manifest;
   }

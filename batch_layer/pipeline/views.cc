@@ -56,9 +56,9 @@ IalsOptions OptionsOf(const v1::BatchConfig& config) {
   IalsOptions options;
   options.dimensions = config.ials().dimensions();
   options.epochs = config.ials().epochs();
-  options.unobserved_weight = static_cast<float>(config.ials().unobserved_weight());
-  options.regularization = static_cast<float>(config.ials().regularization());
-  options.regularization_exponent = static_cast<float>(config.ials().regularization_exponent());
+  options.loss.unobserved_weight = static_cast<float>(config.ials().unobserved_weight());
+  options.loss.regularization = static_cast<float>(config.ials().regularization());
+  options.loss.regularization_exponent = static_cast<float>(config.ials().regularization_exponent());
   options.seed = config.seed();
   options.threads = config.threads();
   return options;

@@ -8,10 +8,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "batch_layer/models/factors.h"
 #include "batch_layer/models/ials.h"
 #include "batch_layer/pipeline/dataset.h"
 #include "batch_layer/pipeline/run_catalogue.h"
+#include "common/dense/factors.h"
 #include "common/snapshot/snapshot.h"
 #include "tributary/v1/config.pb.h"
 

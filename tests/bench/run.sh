@@ -10,6 +10,8 @@ Runs DIR/bench_NAME (default build/release/bin). Each line on stdout is a JSON o
 peer_value, ratio}; the same goes to build/bench/NAME.jsonl. With --smoke the run is short, and the form of the lines is
 checked: at least one line, every value a number above 0.
 
+`training` is measured beside implicit: the first run puts tests/bench/peers/requirements.txt into build/bench/peers.
+
 Data sets that a benchmark wants are looked for in TRIBUTARY_DATA, else in ../shared/data; it says which one is missing.
 USAGE
 }
@@ -35,6 +37,16 @@ if [[ -z ${TRIBUTARY_DATA:-} && -d ../shared/data ]]; then
   export TRIBUTARY_DATA
 fi
 mkdir -p build/bench
+# Peers from PyPI, once, for what is measured beside them.
+if [[ $name == training ]] && ! ((smoke)); then
+  if [[ ! -e build/bench/peers/complete ]]; then
+    python3 -m venv --clear build/bench/peers
+    build/bench/peers/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+      --requirement tests/bench/peers/requirements.txt
+    touch build/bench/peers/complete
+  fi
+  arguments+=(--peer "build/bench/peers/bin/python tests/bench/peers/implicit_als.py")
+fi
 out=build/bench/$name$( ((smoke)) && echo -smoke || true).jsonl
 "$program" "${arguments[@]}" | tee "$out"
 

@@ -19,7 +19,7 @@ using testing::HasSubstr;
 // What the loss says, with nothing clever: (a0 H'H + sum c h h' + r I) w = sum c h, by Gaussian elimination in double.
 std::vector<double> PlainSolve(const Factors& fixed, const SparseRows::Row& row, const IalsOptions& options) {
   const auto d = static_cast<size_t>(fixed.dimensions());
-  const double mass = static_cast<double>(row.size()) + double{options.unobserved_weight} * fixed.rows();
+  const double mass = static_cast<double>(row.size()) + double{options.loss.unobserved_weight} * fixed.rows();
   std::vector<std::vector<double>> system(d, std::vector<double>(d + 1));
   const auto add = [&](uint32_t item, double weight) {
     for (size_t a = 0; a < d; ++a) {
@@ -29,7 +29,7 @@ std::vector<double> PlainSolve(const Factors& fixed, const SparseRows::Row& row,
     }
   };
   for (uint32_t item = 0; item < fixed.rows(); ++item) {
-    add(item, options.unobserved_weight);
+    add(item, options.loss.unobserved_weight);
   }
   for (size_t i = 0; i < row.size(); ++i) {
     add(row.columns[i], row.weights[i]);
@@ -38,7 +38,7 @@ std::vector<double> PlainSolve(const Factors& fixed, const SparseRows::Row& row,
     }
   }
   for (size_t a = 0; a < d; ++a) {
-    system[a][a] += double{options.regularization} * std::pow(mass, double{options.regularization_exponent});
+    system[a][a] += double{options.loss.regularization} * std::pow(mass, double{options.loss.regularization_exponent});
   }
   for (size_t pivot = 0; pivot < d; ++pivot) {   // Positive definite: needs no pivoting.
     for (size_t a = 0; a < d; ++a) {
@@ -58,17 +58,24 @@ std::vector<double> PlainSolve(const Factors& fixed, const SparseRows::Row& row,
 }
 
 IalsOptions Options(int dimensions, int threads = 1) {
-  return {.dimensions = dimensions, .epochs = 3, .unobserved_weight = 0.3f, .regularization = 0.02f, .threads = threads};
+  return {.dimensions = dimensions, .epochs = 3, .loss = {.unobserved_weight = 0.3f, .regularization = 0.02f}, .threads = threads};
 }
 
 TEST(IalsTest, EveryRowIsThePlainDenseSolution) {
   const InteractionMatrix matrix = synthetic::Random(60, 50, 40, 1);
   for (const float exponent : {0.0f, 0.5f, 1.0f}) {
     IalsOptions options = Options(16);   // Rows shorter and longer than 0.75 d.
-    options.regularization_exponent = exponent;
+    options.loss.regularization_exponent = exponent;
     auto model = TrainIals(matrix, options);
     ASSERT_TRUE(model.ok());
-    // After an epoch the items are the solution against the users as they are.
+    // What was solved last is the solution against the other side as it is.
+    for (uint32_t user = 0; user < matrix.rows(); ++user) {
+      const std::vector<double> plain = PlainSolve(model->items, matrix.by_row().row(user), options);
+      for (size_t a = 0; a < plain.size(); ++a) {
+        EXPECT_NEAR(model->users.row(user)[a], plain[a], 1e-4) << "user " << user << " dimension " << a;
+      }
+    }
+    ASSERT_TRUE(RunIalsEpoch(matrix, options, &*model).ok());
     for (uint32_t item = 0; item < matrix.items(); ++item) {
       const std::vector<double> plain = PlainSolve(model->users, matrix.by_item().row(item), options);
       for (size_t a = 0; a < plain.size(); ++a) {
@@ -84,7 +91,7 @@ TEST(IalsTest, WoodburyAndCholeskyAgree) {
   const IalsOptions options = Options(kDimensions);
   const auto model = TrainIals(matrix, options);
   ASSERT_TRUE(model.ok());
-  const IalsRowSolver solver(model->items, options);
+  const IalsRowSolver solver(model->items, model->item_eigenvalues, options.loss);
   IalsRowSolver::Workspace workspace;
   std::vector<float> woodbury(kDimensions);
   std::vector<float> cholesky(kDimensions);
@@ -150,7 +157,7 @@ TEST(IalsTest, TheLossFallsEveryEpoch) {
   double before = std::numeric_limits<double>::infinity();
   for (int epoch = 0; epoch < 8; ++epoch) {
     ASSERT_TRUE(RunIalsEpoch(matrix, options, &*model).ok());
-    const double loss = IalsLoss(matrix, options, *model);
+    const double loss = IalsTotalLoss(matrix, options, *model);
     EXPECT_LT(loss, before) << "epoch " << epoch;
     before = loss;
   }
@@ -179,16 +186,15 @@ TEST(IalsTest, TheLossIsTheFormula) {
   for (uint32_t i = 0; i < 9; ++i) {
     loss += 0.02 * (static_cast<double>(matrix.by_item().row(i).size()) + 0.3 * 12) * dot(m.items.row(i), m.items.row(i));
   }
-  EXPECT_NEAR(IalsLoss(matrix, options, m), loss, 1e-4 * loss);
+  EXPECT_NEAR(IalsTotalLoss(matrix, options, m), loss, 1e-4 * loss);
 }
 
 TEST(IalsTest, FoldingInAUserGivesWhatTheHalfStepGives) {
   const InteractionMatrix matrix = synthetic::Random(40, 30, 10, 8);
   const IalsOptions options = Options(8);
-  auto model = TrainIals(matrix, options);
+  const auto model = TrainIals(matrix, options);
   ASSERT_TRUE(model.ok());
-  const IalsRowSolver solver(model->items, options);
-  SolveIalsRows(solver, matrix.by_row(), 10, 20, 2, &model->users);   // A slice.
+  const IalsRowSolver solver(model->items, model->item_eigenvalues, options.loss);
   IalsRowSolver::Workspace workspace;
   std::vector<float> folded(8);
   for (uint32_t user = 10; user < 20; ++user) {
@@ -208,10 +214,10 @@ TEST(IalsTest, OptionsOutOfRangeAreNamed) {
   } cases[] = {{{.dimensions = 0}, "dimensions=0"},
                {{.dimensions = 5'000}, "dimensions=5000"},
                {{.epochs = 0}, "epochs=0"},
-               {{.unobserved_weight = 0}, "unobserved_weight=0"},
-               {{.regularization = -1}, "regularization=-1"},
-               {{.regularization = std::numeric_limits<float>::quiet_NaN()}, "regularization=nan"},
-               {{.regularization_exponent = -1}, "regularization_exponent=-1"},
+               {{.loss = {.unobserved_weight = 0}}, "unobserved_weight=0"},
+               {{.loss = {.regularization = -1}}, "regularization=-1"},
+               {{.loss = {.regularization = std::numeric_limits<float>::quiet_NaN()}}, "regularization=nan"},
+               {{.loss = {.regularization_exponent = -1}}, "regularization_exponent=-1"},
                {{.threads = 0}, "threads=0"}};
   for (const auto& c : cases) {
     const absl::Status status = TrainIals(matrix, c.options).status();

@@ -43,7 +43,7 @@ TEST(RecallTest, IalsIsFarBetterThanPopularityOnClusteredUsers) {
   }
   const double popularity = RecallAt10(ScoreTopN(ones, 0, kUsers, counts, top), data.held_out);
 
-  const auto model = TrainIals(*matrix, {.dimensions = 16, .epochs = 6, .unobserved_weight = 0.2f, .threads = 2});
+  const auto model = TrainIals(*matrix, {.dimensions = 16, .epochs = 6, .loss = {.unobserved_weight = 0.2f}, .threads = 2});
   ASSERT_TRUE(model.ok());
   const double ials = RecallAt10(ScoreTopN(model->users, 0, kUsers, model->items, top), data.held_out);
   RecordProperty("popularity", std::to_string(popularity));

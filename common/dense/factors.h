@@ -1,5 +1,5 @@
-#ifndef TRIBUTARY_BATCH_LAYER_MODELS_FACTORS_H_
-#define TRIBUTARY_BATCH_LAYER_MODELS_FACTORS_H_
+#ifndef TRIBUTARY_COMMON_DENSE_FACTORS_H_
+#define TRIBUTARY_COMMON_DENSE_FACTORS_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 #include "absl/types/span.h"
 
-namespace tributary::batch {
+namespace tributary {
 
 // A dense matrix, one row a user or an item, row after row.
 class Factors {
@@ -34,6 +34,6 @@ class Factors {
   std::vector<float> values_;
 };
 
-}  // namespace tributary::batch
+}  // namespace tributary
 
-#endif  // TRIBUTARY_BATCH_LAYER_MODELS_FACTORS_H_
+#endif  // TRIBUTARY_COMMON_DENSE_FACTORS_H_
