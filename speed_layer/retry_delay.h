@@ -2,8 +2,9 @@
 #define TRIBUTARY_SPEED_LAYER_RETRY_DELAY_H_
 
 #include <algorithm>
+#include <cstdint>
+#include <random>
 
-#include "absl/random/random.h"
 #include "absl/time/time.h"
 
 namespace tributary::speed {
@@ -16,14 +17,15 @@ class RetryDelay {
   static constexpr absl::Duration kFirst = absl::Milliseconds(50);
   static constexpr absl::Duration kLongest = absl::Seconds(2);
 
-  explicit RetryDelay(absl::Duration give_up_after) : give_up_after_(give_up_after) {}
+  // `seed`: of the draws.
+  RetryDelay(absl::Duration give_up_after, uint64_t seed) : give_up_after_(give_up_after), random_(seed) {}
 
   // After a failure at `now`; false when failures have gone on for `give_up_after`.
   bool Failed(absl::Time now) {
     if (failures_++ == 0) failing_since_ = now;
     const absl::Duration longest = std::min(kFirst * (1 << std::min(failures_ - 1, 10)), kLongest);
     failed_at_ = now;
-    wait_ = longest * absl::Uniform(random_, 0.5, 1.0);
+    wait_ = longest * std::uniform_real_distribution<double>(0.5, 1.0)(random_);
     return now - failing_since_ < give_up_after_;
   }
   void Succeeded() {
@@ -42,7 +44,7 @@ class RetryDelay {
   absl::Time failing_since_;
   absl::Time failed_at_ = absl::InfinitePast();
   absl::Duration wait_;
-  absl::InsecureBitGen random_;
+  std::mt19937_64 random_;
 };
 
 }  // namespace tributary::speed

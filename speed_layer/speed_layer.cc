@@ -61,9 +61,9 @@ SpeedLayer::SpeedLayer(EventLog& log, const Clock& clock, MetricsRegistry& regis
       metrics_(registry),
       floors_(log, settings_.topics.snapshots),
       restorer_(log, settings_),
-      retry_(options.give_up_after),
-      floors_retry_(options.give_up_after),
-      restore_retry_(options.give_up_after) {}
+      retry_(options.give_up_after, options.retry_seed),
+      floors_retry_(options.give_up_after, options.retry_seed),
+      restore_retry_(options.give_up_after, options.retry_seed) {}
 
 SpeedLayer::~SpeedLayer() = default;
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,7 @@ class SpeedLayer {
     v1::Config config;  // Complete, as of LoadConfig; speed.instance names this instance.
     absl::Duration give_up_after = absl::Minutes(5);
     absl::Duration poll_timeout = absl::Milliseconds(50);  // How long a round waits for events.
+    uint64_t retry_seed = std::random_device()();          // How long retries wait is drawn from this.
   };
 
   // Fences an earlier instance of the same name and joins the group. Everything borrowed must outlive the result.

@@ -8,7 +8,7 @@ namespace {
 const absl::Time kStart = absl::FromUnixSeconds(1'700'000'000);
 
 TEST(RetryDelayTest, WaitsLongerFromTheUpperHalfUpToALimit) {
-  RetryDelay retry(absl::InfiniteDuration());
+  RetryDelay retry(absl::InfiniteDuration(), 1);
   EXPECT_EQ(retry.Remaining(kStart), absl::ZeroDuration());
   absl::Duration longest = RetryDelay::kFirst;
   for (int failure = 0; failure < 100; ++failure) {
@@ -24,7 +24,7 @@ TEST(RetryDelayTest, WaitsLongerFromTheUpperHalfUpToALimit) {
 }
 
 TEST(RetryDelayTest, GivesUpWhenFailuresGoOnForTheLimit) {
-  RetryDelay retry(absl::Minutes(1));
+  RetryDelay retry(absl::Minutes(1), 1);
   EXPECT_TRUE(retry.Failed(kStart));
   EXPECT_TRUE(retry.Failed(kStart + absl::Seconds(59)));
   EXPECT_FALSE(retry.Failed(kStart + absl::Seconds(60)));
@@ -33,7 +33,7 @@ TEST(RetryDelayTest, GivesUpWhenFailuresGoOnForTheLimit) {
 }
 
 TEST(RetryDelayTest, AClockThatJumpsBackEndsTheWait) {
-  RetryDelay retry(absl::Minutes(1));
+  RetryDelay retry(absl::Minutes(1), 1);
   retry.Failed(kStart);
   EXPECT_GT(retry.Remaining(kStart), absl::ZeroDuration());
   EXPECT_EQ(retry.Remaining(kStart - absl::Hours(1)), absl::ZeroDuration());
