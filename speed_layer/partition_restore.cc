@@ -92,13 +92,12 @@ absl::StatusOr<PartitionStart> PartitionRestore::Finish(const OffsetRange& event
   }
   segments_.clear();
 
-  // Without progress everything below the floor's segment is in every snapshot; only its last 24 h matter, for sessions
-  // and ids.
+  // Without progress everything below the floor's segment is in every snapshot; of its counts only the last 24 h matter.
   Offset wanted = applied;
   if (applied == Offset{0} && floor.offset > Offset{0}) {
-    start.skip_before_offset = SegmentStart(floor.offset, settings_->segment_size);
-    start.skip_before_unix_ms = floor.record_time_unix_ms - kRecentFactMs;
-    wanted = start.skip_before_offset;
+    start.old_before_offset = SegmentStart(floor.offset, settings_->segment_size);
+    start.old_before_unix_ms = floor.record_time_unix_ms - kRecentFactMs;
+    wanted = start.old_before_offset;
   }
   if (events.begin > wanted) {
     start.progress.set_gap_end_offset(Value(events.begin));

@@ -30,8 +30,8 @@ class PartitionRestore {
   int64_t records() const { return records_; }
 
   // Where to go on, and with what. `events`: from the first record still there to the high watermark.
-  // With progress: from its applied offset. Without: from the beginning, skipping what lies more than 24 h of record
-  // time before the floor (and below the segment that the floor cuts, whose counts have to be whole). Events that
+  // With progress: from its applied offset. Without: from the beginning, counting nothing that lies more than 24 h of
+  // record time before the floor (and below the segment that the floor cuts, whose counts have to be whole). Events that
   // retention took before they were read are a gap: it shows in start.progress.gap_end_offset. FailedPrecondition: the
   // topic ends below the progress or below a watermark: it was created anew.
   absl::StatusOr<PartitionStart> Finish(const OffsetRange& events, const Floor& floor, int32_t group_generation);

@@ -73,8 +73,8 @@ PartitionState::PartitionState(const PartitionSettings& settings, PartitionId pa
       users_(std::move(start.users)),
       open_segments_(std::move(start.open_segments)),
       closed_segments_(std::move(start.closed_segments)),
-      skip_before_offset_(start.skip_before_offset),
-      skip_before_unix_ms_(start.skip_before_unix_ms) {
+      old_before_offset_(start.old_before_offset),
+      old_before_unix_ms_(start.old_before_unix_ms) {
   progress_.set_instance(settings_.instance);
 }
 
@@ -85,15 +85,13 @@ ApplyOutcome PartitionState::Apply(const LogRecord& record) {
   AdvanceTo(Next(record.offset));
   last_append_time_unix_ms_ = record.append_time_unix_ms;
   progress_.set_record_time_unix_ms(std::max(progress_.record_time_unix_ms(), record.append_time_unix_ms));
-  if (CanBeSkipped(record)) {
-    skipped_ = true;
-    return outcome;
-  }
-  if (!count_from_) {
+  if (IsOld(record)) {
+    passed_old_ = true;
+  } else if (!count_from_) {
     // The beginning is younger than 24 h before the floor: retention took a part of what sessions and ids rest on.
-    if (!skipped_ && record.offset < skip_before_offset_ && before > Offset{0})
+    if (!passed_old_ && record.offset < old_before_offset_ && before > Offset{0})
       progress_.set_gap_end_offset(Value(before));
-    const int64_t floor_segment = Value(SegmentStart(skip_before_offset_, settings_.segment_size));
+    const int64_t floor_segment = Value(SegmentStart(old_before_offset_, settings_.segment_size));
     const int64_t whole_segment =
         Value(SegmentStart(Offset{Value(record.offset) + settings_.segment_size - 1}, settings_.segment_size));
     count_from_ =
@@ -146,8 +144,8 @@ ApplyOutcome PartitionState::Apply(const LogRecord& record) {
   return outcome;
 }
 
-bool PartitionState::CanBeSkipped(const LogRecord& record) const {
-  return record.offset < skip_before_offset_ && progress_.record_time_unix_ms() < skip_before_unix_ms_;
+bool PartitionState::IsOld(const LogRecord& record) const {
+  return record.offset < old_before_offset_ && progress_.record_time_unix_ms() < old_before_unix_ms_;
 }
 
 void PartitionState::AdvanceTo(Offset position) {
@@ -234,7 +232,7 @@ void PartitionState::TakeCounts(std::vector<ProduceRecord>* records) {
 }
 
 void PartitionState::Count(Offset offset, const Event& event) {
-  if (offset < *count_from_) return;
+  if (!count_from_ || offset < *count_from_) return;
   open_segments_[SegmentStart(offset, settings_.segment_size)].counts.Add(event);
 }
 

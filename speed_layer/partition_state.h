@@ -31,7 +31,7 @@ struct ApplyOutcome {
     kAccepted,
     kDuplicate,  // Its id was accepted before: it changes nothing.
     kRejected,   // See dead_letter.
-    kSkipped,    // Below the applied offset, or too old to matter (PartitionStart::skip_before_unix_ms).
+    kSkipped,    // Below the applied offset.
   };
   Kind kind = Kind::kSkipped;
   std::optional<v1::DeadLetter> dead_letter;  // For kRejected.
@@ -57,10 +57,11 @@ struct PartitionStart {
   UserTable users;
   std::map<Offset, Segment> open_segments;    // At or above the segment that holds the applied offset.
   std::map<Offset, int64_t> closed_segments;  // The others: start -> record time of their last record.
-  // Without progress: records below `skip_before_offset` and older than `skip_before_unix_ms` of record time can have
-  // no effect that anyone asks for any more; only their append time counts. Offset 0: nothing is skipped.
-  Offset skip_before_offset{};
-  int64_t skip_before_unix_ms = 0;
+  // Without progress: records below `old_before_offset` and older than `old_before_unix_ms` of record time are in no count
+  // that anyone asks for any more. They are applied all the same: whether an id of the last 24 h was accepted may rest on
+  // one before, and that on one before it.
+  Offset old_before_offset{};
+  int64_t old_before_unix_ms = 0;
   bool unwritten = false;  // There is something to say (a gap) before the first event.
 };
 
@@ -120,7 +121,7 @@ class PartitionState {
   const UserEntry* user(const std::string& user_id) { return users_.Find(user_id); }
 
  private:
-  bool CanBeSkipped(const LogRecord& record) const;
+  bool IsOld(const LogRecord& record) const;
   void Count(Offset offset, const Event& event);
   void MarkChanged(const std::string& user_id, UserEntry& entry);
   ProduceRecord ViewRecord(const std::string& user_id, UserEntry& entry) const;
@@ -137,10 +138,10 @@ class PartitionState {
   size_t trim_shard_ = 0;             // The next one to trim; kShards: none.
   std::map<Offset, PartitionStart::Segment> open_segments_;
   std::map<Offset, int64_t> closed_segments_;
-  Offset skip_before_offset_;
-  int64_t skip_before_unix_ms_;
-  bool skipped_ = false;              // Something was.
-  std::optional<Offset> count_from_;  // Events below are in no count; unset until the first record that is not skipped.
+  Offset old_before_offset_;
+  int64_t old_before_unix_ms_;
+  bool passed_old_ = false;           // An old record was applied.
+  std::optional<Offset> count_from_;  // Events below are in no count; unset until the first record that is not old.
   int64_t last_append_time_unix_ms_ = 0;
 };
 

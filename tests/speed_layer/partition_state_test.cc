@@ -406,11 +406,11 @@ TEST_F(PartitionRestoreTest, AGapStaysKnownInLaterProgress) {
   EXPECT_FALSE(Finish({Offset{0}, Offset{40}})->unwritten);
 }
 
-TEST_F(PartitionRestoreTest, WithoutProgressWhatIsOlderThanADayBeforeTheFloorIsSkippedButItsTime) {
+TEST_F(PartitionRestoreTest, WithoutProgressWhatIsOlderThanADayBeforeTheFloorIsNotCounted) {
   const Floor floor{.offset = Offset{10}, .record_time_unix_ms = kNowMs, .highest_watermark = Offset{10}};
   PartitionState state(settings_, kPartition, *Finish({Offset{0}, Offset{50}}, floor));
   state.RaiseFloor(floor.offset);
-  EXPECT_EQ(state.Apply(EventRecord(0, {.user = "old"}, kNowMs - kDayMs - 10)).kind, Kind::kSkipped);
+  EXPECT_EQ(state.Apply(EventRecord(0, {.user = "ada", .time_ms = kNowMs - kDayMs}, kNowMs - kDayMs - 10)).kind, Kind::kAccepted);
   EXPECT_EQ(state.record_time_unix_ms(), kNowMs - kDayMs - 10);
   EXPECT_EQ(state.Apply(EventRecord(1, {.user = "ada"}, kNowMs - 1000)).kind, Kind::kAccepted);
   for (int i = 2; i < 12; ++i) state.Apply(EventRecord(i, {.user = "ada"}, kNowMs));
@@ -426,6 +426,16 @@ TEST_F(PartitionRestoreTest, WithoutProgressWhatIsOlderThanADayBeforeTheFloorIsS
   EXPECT_THAT(keys, ElementsAre("4", "8"));  // Whole ones only; the floor's segment is whole.
   EXPECT_EQ(SegmentCounts::FromProto(CountsIn(records[1]))->Total({v1::OVERALL, "", v1::VIEW}).events, 4);
   EXPECT_EQ(state.progress().gap_end_offset(), 0);
+}
+
+// An id that came three times: the first two within 24 h, the third more than 24 h after the first. The second was none, so
+// the third counts; a state that did not look at the first would say the opposite of both.
+TEST_F(PartitionRestoreTest, WithoutProgressIdsRestOnWhatIsOlderThanADayBeforeTheFloorToo) {
+  const Floor floor{.offset = Offset{2}, .record_time_unix_ms = kNowMs, .highest_watermark = Offset{2}};
+  PartitionState state(settings_, kPartition, *Finish({Offset{0}, Offset{50}}, floor));
+  EXPECT_EQ(state.Apply(EventRecord(0, {.time_ms = kNowMs - kDayMs, .id = "e"}, kNowMs - kDayMs - 10)).kind, Kind::kAccepted);
+  EXPECT_EQ(state.Apply(EventRecord(1, {.time_ms = kNowMs - kDayMs, .id = "e"}, kNowMs - 1000)).kind, Kind::kDuplicate);
+  EXPECT_EQ(state.Apply(EventRecord(2, {.time_ms = kNowMs - kDayMs, .id = "e"}, kNowMs)).kind, Kind::kAccepted);
 }
 
 TEST_F(PartitionRestoreTest, TheSegmentThatTheFloorCutsIsCountedHoweverOldItIs) {
