@@ -86,8 +86,10 @@ LiveSegments& LiveState::WritableSegments(PartitionId partition) {
 
 void LiveState::SetEventsEnd(PartitionId partition, Offset end, absl::Time now) {
   LivePartitionState& state = Partition(partition);
-  if (state.applied() >= end && state.caught_up < now) {
-    state.caught_up = now;
+  // A clock that jumped back would leave a time ahead of it, and a dead speed layer would pass for a live one till then.
+  const absl::Time caught_up = state.applied() >= end ? now : std::min(state.caught_up, now);
+  if (caught_up != state.caught_up) {
+    state.caught_up = caught_up;
     changed_ = true;
   }
 }

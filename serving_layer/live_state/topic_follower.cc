@@ -17,6 +17,11 @@ constexpr absl::Duration kContextInterval = absl::Milliseconds(50);
 // Logging one of so many: a broken producer must not fill the disk.
 constexpr int kLogOneOf = 1000;
 
+// The clock may jump: back counts as passed, so that nothing waits for the time to come again.
+bool HasPassed(absl::Time now, absl::Time since, absl::Duration duration) {
+  return now < since || now - since >= duration;
+}
+
 }  // namespace
 
 TopicFollower::TopicFollower(Options options, EventLog& log, const Clock& clock, LiveState& live,
@@ -45,7 +50,7 @@ absl::Status TopicFollower::Start() {
     TRIBUTARY_RETURN_IF_ERROR(FollowNewPartitions(topic, /*at_start=*/true));
   }
   TRIBUTARY_RETURN_IF_ERROR(Refresh());
-  next_refresh_ = clock_.Now() + options_.refresh_interval;
+  last_refresh_ = clock_.Now();
   if (wanted_.empty()) {
     ready_.store(true, std::memory_order_release);
   }
@@ -147,9 +152,10 @@ absl::Status TopicFollower::RunOnce() {
   bool ends_checked = false;
   if (!live_events.ok() || !context_events.ok()) {
     SetReachable(live_events.ok() ? context_events.status() : live_events.status());
-  } else if (now >= next_refresh_ || (!ready() && wanted_.empty()) || ServedGeneration() != checked_generation_) {
+  } else if (HasPassed(now, last_refresh_, options_.refresh_interval) || (!ready() && wanted_.empty()) ||
+             ServedGeneration() != checked_generation_) {
     // A reader may be silent rather than fail while the brokers are away: the refresh has to be answered.
-    next_refresh_ = now + options_.refresh_interval;
+    last_refresh_ = now;
     const absl::Status refreshed = Refresh();
     SetReachable(refreshed);
     ends_checked = refreshed.ok();
@@ -158,7 +164,7 @@ absl::Status TopicFollower::RunOnce() {
     on_publish_();
   }
   const bool backlog = context_events.ok() && *context_events == kMaxEventsPerPoll;
-  if (!backlog || now - last_context_publish_ >= kContextInterval) {
+  if (!backlog || HasPassed(now, last_context_publish_, kContextInterval)) {
     last_context_publish_ = now;
     context_.Publish();
   }

@@ -104,7 +104,7 @@ class TopicFollower {
   Generation checked_generation_{};                 // 0: none.
   absl::Status recreated_;                          // Not OK: says how `events` was found to be another topic.
   std::vector<PartitionGauges> partition_gauges_;   // By partition.
-  absl::Time next_refresh_ = absl::InfinitePast();
+  absl::Time last_refresh_ = absl::InfinitePast();
   absl::Time last_context_publish_ = absl::InfinitePast();
   std::atomic<bool> ready_{false};
   std::atomic<bool> snapshot_checked_{false};

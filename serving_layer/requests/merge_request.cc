@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status/status_macros.h"
+#include "serving_layer/live_state/floor.h"
 
 namespace tributary::serving {
 namespace {
@@ -90,6 +91,7 @@ absl::Status MergeRequest::SetUser(absl::string_view user_id, const LiveState& l
   if (snapshot_ == nullptr) {
     return absl::OkStatus();
   }
+  TRIBUTARY_RETURN_IF_ERROR(CheckFloor(*snapshot_, live.partitions()));
   const absl::Status found = snapshot_->reader().FindUser(user_id, &snapshot_user_);
   if (absl::IsNotFound(found)) {
     return absl::OkStatus();

@@ -11,6 +11,7 @@
 #include "common/event_log/event_log.h"
 #include "common/status/status_macros.h"
 #include "common/sync/rcu.h"
+#include "serving_layer/live_state/floor.h"
 #include "serving_layer/requests/checks.h"
 #include "serving_layer/requests/merge_request.h"
 #include "serving_layer/requests/page_token.h"
@@ -203,6 +204,9 @@ absl::Status Recommender::Totals(const v1::TotalsRequest& request, v1::TotalsRes
   EpochGuard guard;
   const RequestView view = View();
   const LoadedSnapshot* snapshot = view.context.snapshot.get();
+  if (snapshot != nullptr) {
+    TRIBUTARY_RETURN_IF_ERROR(CheckFloor(*snapshot, view.live));
+  }
   std::set<std::string> keys(request.keys().begin(), request.keys().end());
   if (request.measure() == v1::OVERALL) {
     keys.insert("");

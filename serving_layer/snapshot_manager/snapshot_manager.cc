@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status/status_macros.h"
+#include "serving_layer/live_state/floor.h"
 
 namespace tributary::serving {
 
@@ -71,7 +72,11 @@ SnapshotSituation SnapshotManager::Look() const {
   situation.serving = serving_;
   if (situation.wanted) {
     const auto refusal = refused_.find(*situation.wanted);
-    situation.wanted_refused = refusal != refused_.end() && clock_.Now() < refusal->second.retry_at;
+    if (refusal != refused_.end()) {
+      // A clock that jumped back must not wait for that time to come again.
+      const absl::Duration since = clock_.Now() - refusal->second.refused_at;
+      situation.wanted_refused = since >= absl::ZeroDuration() && since < options_.retry_refused_after;
+    }
   }
   return situation;
 }
@@ -82,31 +87,20 @@ void SnapshotManager::Load(Generation generation) {
   if (!snapshot.ok()) {
     return Refuse(generation, snapshot.status());
   }
-  if (const absl::Status floor = CheckFloor(**snapshot); !floor.ok()) {
-    return Refuse(generation, floor);
-  }
-  loaded_ = *std::move(snapshot);
-}
-
-absl::Status SnapshotManager::CheckFloor(const LoadedSnapshot& snapshot) const {
-  EpochGuard guard;
-  const LivePartitions& live = live_.partitions();
-  for (size_t p = 0; p < live.partitions.size(); ++p) {
-    const Offset watermark = snapshot.Watermark(PartitionId{static_cast<int32_t>(p)});
-    if (watermark < live.partitions[p].floor()) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "snapshot older than the live views reach back: generation=", Value(snapshot.generation()), " partition=", p,
-          " watermark=", Value(watermark), " floor=", Value(live.partitions[p].floor())));
+  {
+    EpochGuard guard;
+    if (const absl::Status floor = CheckFloor(**snapshot, live_.partitions()); !floor.ok()) {
+      return Refuse(generation, floor);
     }
   }
-  return absl::OkStatus();
+  loaded_ = *std::move(snapshot);
 }
 
 void SnapshotManager::Refuse(Generation generation, const absl::Status& why) {
   refusals_.Increment();
   MutexLock lock(mutex_);
   Refusal& refusal = refused_[generation];
-  refusal.retry_at = clock_.Now() + options_.retry_refused_after;
+  refusal.refused_at = clock_.Now();
   if (refusal.reason != why.message()) {
     refusal.reason = std::string(why.message());
     LOG(ERROR) << "snapshot refused, the last good one keeps serving: generation=" << Value(generation)

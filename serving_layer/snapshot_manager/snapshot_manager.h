@@ -50,13 +50,11 @@ class SnapshotManager {
  private:
   struct Refusal {
     std::string reason;
-    absl::Time retry_at;
+    absl::Time refused_at;
   };
 
   SnapshotSituation Look() const;
   void Load(Generation generation);
-  // FailedPrecondition: the live views of some partition were trimmed above the snapshot's W.
-  absl::Status CheckFloor(const LoadedSnapshot& snapshot) const;
   void Refuse(Generation generation, const absl::Status& why);
 
   const Options options_;
