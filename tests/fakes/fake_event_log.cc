@@ -361,12 +361,15 @@ class FakeEventLog::Transactions final : public TransactionalProducer {
   }
   void Send() {
     for (ProduceRecord& record : unsent_) {
-      absl::Status status = log_.InjectedFailure(Operation::kProduce, When::kInstead);
-      if (status.ok()) {
-        status = log_.Append(std::move(record), transaction_).status();
-        status.Update(log_.InjectedFailure(Operation::kProduce, When::kAfter));
+      // An idempotent producer's records stay in order: none follows one that is missing.
+      if (!failure_.ok()) {
+        break;
       }
-      failure_.Update(status);
+      failure_ = log_.InjectedFailure(Operation::kProduce, When::kInstead);
+      if (failure_.ok()) {
+        failure_ = log_.Append(std::move(record), transaction_).status();
+        failure_.Update(log_.InjectedFailure(Operation::kProduce, When::kAfter));
+      }
     }
     unsent_.clear();
   }

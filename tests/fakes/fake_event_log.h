@@ -50,8 +50,10 @@ class FakeEventLog final : public EventLog {
 
   // ---- Failures ----
   // The next `count` operations of the kind answer `status`. A record of a transaction, or one that is queued, fails as
-  // it would: in Commit (Aborted) and in Flush.
+  // it would: in Commit (Aborted) and in Flush; nothing of the transaction that comes after such a record is written.
   void FailNext(Operation operation, int count, absl::Status status, When when = When::kInstead);
+  // Failures that did not come yet do not come any more.
+  void StopFailing();
   // Calls of the kind wait until Release. For tests with threads.
   void Hold(Operation operation);
   void Release(Operation operation);
@@ -74,6 +76,8 @@ class FakeEventLog final : public EventLog {
   // The session of the member times out: others get its partitions. If it is alive it learns by Revoked{lost} and joins
   // again when that is acknowledged.
   void ExpireMember(const std::string& group, const std::string& instance);
+  // The sessions of all members time out whose readers are gone.
+  void ExpireDeadMembers(const std::string& group);
   // A rebalance for no reason of its own.
   void Rebalance(const std::string& group);
   // The offsets that transactions committed for the group.
@@ -90,8 +94,8 @@ class FakeEventLog final : public EventLog {
   void AddPartitions(const std::string& topic, int partitions);
   // As deleted and created again: empty, offsets from 0.
   void RecreateTopic(const std::string& topic);
-  // What a reader of the whole partition would get.
-  std::vector<LogRecord> Records(const TopicPartition& partition, Isolation isolation) const;
+  // What a reader of the partition would get from `from`, or from its beginning if that lies above; held or not.
+  std::vector<LogRecord> Records(const TopicPartition& partition, Isolation isolation, Offset from = Offset{0}) const;
 
  private:
   class Reader;

@@ -1,4 +1,5 @@
 // What tests do to a FakeEventLog, beside using it.
+#include <algorithm>
 #include <limits>
 
 #include "glog/logging.h"
@@ -21,6 +22,10 @@ void FakeEventLog::FailNext(Operation operation, int count, absl::Status status,
   CHECK_GT(count, 0);
   CHECK(!status.ok());
   Change([&]() { faults_[operation].push_back({count, std::move(status), when}); });
+}
+
+void FakeEventLog::StopFailing() {
+  Change([&]() { faults_.clear(); });
 }
 
 void FakeEventLog::Hold(Operation operation) {
@@ -67,6 +72,14 @@ void FakeEventLog::ExpireMember(const std::string& group, const std::string& ins
   });
 }
 
+void FakeEventLog::ExpireDeadMembers(const std::string& group) {
+  Change([&]() {
+    groups_.ExpireDead(group, [&](const std::string& topic) {
+      return storage_.PartitionCount(topic).value_or(0);
+    });
+  });
+}
+
 void FakeEventLog::Rebalance(const std::string& group) {
   Change([&]() {
     groups_.Rebalance(group, [&](const std::string& topic) {
@@ -108,10 +121,10 @@ void FakeEventLog::RecreateTopic(const std::string& topic) {
   Change([&]() { OrDie(storage_.Recreate(topic)); });
 }
 
-std::vector<LogRecord> FakeEventLog::Records(const TopicPartition& name, Isolation isolation) const {
+std::vector<LogRecord> FakeEventLog::Records(const TopicPartition& name, Isolation isolation, Offset from) const {
   MutexLock lock(mutex_);
   fake_log::Partition* const partition = OrDie(storage_.Find(name));
-  fake_log::Position position{.partition = partition, .next = partition->begin};
+  fake_log::Position position{.partition = partition, .next = std::max(partition->begin, Value(from))};
   const bool held = std::exchange(partition->held, false);
   std::vector<LogEvent> events;
   OrDie(storage_.Read(position, isolation, std::numeric_limits<size_t>::max(), events));

@@ -34,11 +34,17 @@ std::shared_ptr<Member> Groups::Join(const GroupReaderOptions& options, Partitio
   joining->group = options.group;
   joining->instance = options.instance;
   joining->topic = options.topic;
-  joining->id = ++last_id_;
+  Enter(group, joining, count);
+  return joining;
+}
 
-  if (!options.instance.empty()) {
+void Groups::Enter(Group& group, const std::shared_ptr<Member>& joining, PartitionCount count) {
+  joining->id = ++last_id_;
+  joining->state = Member::State::kJoining;
+  joining->assignment.clear();
+  if (!joining->instance.empty()) {
     for (std::shared_ptr<Member>& member : group.members) {
-      if (member->instance != options.instance) {
+      if (member->instance != joining->instance) {
         continue;
       }
       // The same instance again: it takes over what the one before had, and nobody else notices.
@@ -57,12 +63,11 @@ std::shared_ptr<Member> Groups::Join(const GroupReaderOptions& options, Partitio
       } else {
         CompleteIfAllJoined(group, count);
       }
-      return joining;
+      return;
     }
   }
   group.members.push_back(joining);
   Rebalance(group, count);
-  return joining;
 }
 
 void Groups::Leave(Member& member, PartitionCount count) {
@@ -87,11 +92,7 @@ void Groups::Acknowledge(const std::shared_ptr<Member>& member, PartitionCount c
     member->assignment.clear();
     CompleteIfAllJoined(group, count);
   } else if (member->state == Member::State::kLost) {
-    member->state = Member::State::kJoining;
-    member->assignment.clear();
-    member->id = ++last_id_;
-    group.members.push_back(member);
-    Rebalance(group, count);
+    Enter(group, member, count);
   }
 }
 
@@ -118,6 +119,13 @@ void Groups::Expire(const std::string& name, const std::string& instance, Partit
     member->events.push_back(Revoked{member->assignment, /*lost=*/true});
   }
   Rebalance(group, count);
+}
+
+void Groups::ExpireDead(const std::string& name, PartitionCount count) {
+  Group& group = groups_[name];
+  if (std::erase_if(group.members, [](const auto& member) { return !member->alive; }) > 0) {
+    Rebalance(group, count);
+  }
 }
 
 void Groups::Rebalance(const std::string& name, PartitionCount count) { Rebalance(groups_[name], count); }

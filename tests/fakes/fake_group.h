@@ -54,6 +54,7 @@ class Groups {
   void Leave(Member& member, PartitionCount count);
   void Acknowledge(const std::shared_ptr<Member>& member, PartitionCount count);
   void Expire(const std::string& group, const std::string& instance, PartitionCount count);
+  void ExpireDead(const std::string& group, PartitionCount count);
   void Rebalance(const std::string& group, PartitionCount count);
   void RebalanceReadersOf(const std::string& topic, PartitionCount count);
 
@@ -70,6 +71,8 @@ class Groups {
     std::map<TopicPartition, Offset> offsets;
   };
 
+  // Makes it a member; one of the same instance that is in the group is fenced, and its place taken.
+  void Enter(Group& group, const std::shared_ptr<Member>& joining, PartitionCount count);
   void Rebalance(Group& group, PartitionCount count);
   // Deals out the next generation if every member waits for it.
   void CompleteIfAllJoined(Group& group, PartitionCount count);
