@@ -9,6 +9,7 @@ namespace tributary::reference {
 namespace {
 
 constexpr int64_t kDayMs = 24LL * 3600 * 1000;
+constexpr int64_t kSessionGapMs = 30LL * 60 * 1000;
 constexpr int64_t kYear1980Ms = 315532800000;
 
 int64_t EventTime(const v1::Event& event) {
@@ -93,23 +94,24 @@ bool NamesItem(const v1::Event& event) {
 }  // namespace
 
 Reference::Reference(const std::vector<RawRecord>& records) {
-  std::map<int32_t, int64_t> record_times;
-  for (const RawRecord& record : records) {
-    const Place place{record.partition, record.offset};
-    int64_t record_time = record.append_time_unix_ms;
-    if (record.partition >= 0) {
-      const auto [latest, first] = record_times.try_emplace(record.partition, record_time);
-      record_time = latest->second = std::max(latest->second, record_time);
-    }
-    v1::Event event;
-    if (!Read(record.value, &event) || !IsValid(event, record_time)) {
-      verdicts_[place] = Verdict::kRejected;
-    } else if (IsDuplicate(event, place, record_time)) {
-      verdicts_[place] = Verdict::kDuplicate;
-    } else {
-      verdicts_[place] = Verdict::kAccepted;
-      accepted_.push_back({event, place, record_time});
-    }
+  for (const RawRecord& record : records) Add(record);
+}
+
+void Reference::Add(const RawRecord& record) {
+  const Place place{record.partition, record.offset};
+  int64_t record_time = record.append_time_unix_ms;
+  if (record.partition >= 0) {
+    const auto [latest, first] = record_times_.try_emplace(record.partition, record_time);
+    record_time = latest->second = std::max(latest->second, record_time);
+  }
+  v1::Event event;
+  if (!Read(record.value, &event) || !IsValid(event, record_time)) {
+    verdicts_[place] = Verdict::kRejected;
+  } else if (IsDuplicate(event, place, record_time)) {
+    verdicts_[place] = Verdict::kDuplicate;
+  } else {
+    verdicts_[place] = Verdict::kAccepted;
+    accepted_.push_back({event, place, record_time});
   }
 }
 
@@ -134,20 +136,28 @@ std::set<std::string> Reference::Users() const {
   return users;
 }
 
-std::optional<int64_t> Reference::ForgottenUntil(const std::string& user) const {
+std::set<Place> Reference::LaterThan(int64_t lateness_ms) const {
+  std::set<Place> late;
+  for (const auto& [event, place, record_time] : accepted_) {
+    if (record_time - EventTime(event) > lateness_ms) late.insert(place);
+  }
+  return late;
+}
+
+std::optional<int64_t> Reference::ForgottenUntil(const std::string& user, const Seen& seen) const {
   std::optional<int64_t> until;
-  for (const Accepted& accepted : accepted_) {
-    if (accepted.event.user_id() != user || accepted.event.type() != v1::FORGET) continue;
-    until = std::max(until.value_or(0), EventTime(accepted.event));
+  for (const auto& [event, place, record_time] : accepted_) {
+    if (event.user_id() != user || event.type() != v1::FORGET || !seen(place)) continue;
+    until = std::max(until.value_or(0), EventTime(event));
   }
   return until;
 }
 
-std::vector<Fact> Reference::Facts(const std::string& user) const {
-  const std::optional<int64_t> forgotten_until = ForgottenUntil(user);
+std::vector<Fact> Reference::Facts(const std::string& user, const Seen& seen) const {
+  const std::optional<int64_t> forgotten_until = ForgottenUntil(user, seen);
   std::vector<Fact> facts;
   for (const auto& [event, place, record_time] : accepted_) {
-    if (event.user_id() != user || !GivesFact(event)) continue;
+    if (event.user_id() != user || !GivesFact(event) || !seen(place)) continue;
     if (forgotten_until && EventTime(event) <= *forgotten_until) continue;
     facts.push_back(
         {event.type(), NamesItem(event) ? event.item_id() : "", {EventTime(event), place}, Micros(event.value())});
@@ -156,39 +166,59 @@ std::vector<Fact> Reference::Facts(const std::string& user) const {
   return facts;
 }
 
-std::optional<Fact> Reference::Latest(const std::string& user, const std::string& item,
-                                      const std::set<v1::EventType>& kinds, int64_t at_unix_ms) const {
-  std::optional<Fact> latest;
-  for (const Fact& fact : Facts(user)) {
-    if (fact.item_id != item || !kinds.contains(fact.kind) || fact.when.event_time_unix_ms > at_unix_ms) continue;
-    if (!latest || fact.when > latest->when) latest = fact;
+std::map<std::string, Fact> Reference::Latest(const std::string& user, const std::set<v1::EventType>& kinds,
+                                              int64_t at_unix_ms, const Seen& seen) const {
+  std::map<std::string, Fact> latest;
+  for (const Fact& fact : Facts(user, seen)) {
+    if (fact.item_id.empty() || !kinds.contains(fact.kind) || fact.when.event_time_unix_ms > at_unix_ms) continue;
+    const auto [known, first] = latest.try_emplace(fact.item_id, fact);
+    if (!first && fact.when > known->second.when) known->second = fact;
   }
   return latest;
 }
 
-std::set<std::string> Reference::Bought(const std::string& user, int64_t at_unix_ms) const {
+std::set<std::string> Reference::Bought(const std::string& user, int64_t at_unix_ms, int64_t since_unix_ms,
+                                        const Seen& seen) const {
   std::set<std::string> bought;
-  for (const Fact& fact : Facts(user)) {
-    if (fact.item_id.empty()) continue;
-    const auto latest = Latest(user, fact.item_id, {v1::PURCHASE, v1::RETURN}, at_unix_ms);
-    if (latest && latest->kind == v1::PURCHASE) bought.insert(fact.item_id);
+  for (const auto& [item, fact] : Latest(user, {v1::PURCHASE, v1::RETURN}, at_unix_ms, seen)) {
+    if (fact.kind == v1::PURCHASE && fact.when.event_time_unix_ms >= since_unix_ms) bought.insert(item);
   }
   return bought;
 }
 
-std::set<std::string> Reference::Disliked(const std::string& user, int64_t at_unix_ms) const {
+std::set<std::string> Reference::Disliked(const std::string& user, int64_t at_unix_ms, int64_t low_micros,
+                                          const Seen& seen) const {
   std::set<std::string> disliked;
-  for (const Fact& fact : Facts(user)) {
-    if (fact.item_id.empty()) continue;
-    const auto latest = Latest(user, fact.item_id, {v1::LIKE, v1::DISLIKE, v1::RATING}, at_unix_ms);
-    if (latest && latest->kind == v1::DISLIKE) disliked.insert(fact.item_id);
+  for (const auto& [item, fact] : Latest(user, {v1::LIKE, v1::DISLIKE, v1::RATING}, at_unix_ms, seen)) {
+    const bool low = fact.kind == v1::RATING && fact.value_micros <= low_micros;
+    if (fact.kind == v1::DISLIKE || low) disliked.insert(item);
   }
   return disliked;
 }
 
-std::map<TotalKey, Totals> Reference::AllTotals() const {
+int64_t Reference::Sessions(const std::string& user, const Seen& seen) const {
+  std::set<std::string> ids;
+  std::vector<int64_t> times;
+  for (const auto& [event, place, record_time] : accepted_) {
+    if (event.user_id() != user || !GivesFact(event) || !seen(place)) continue;
+    if (event.session_id().empty()) {
+      times.push_back(EventTime(event));
+    } else {
+      ids.insert(event.session_id());
+    }
+  }
+  std::sort(times.begin(), times.end());
+  auto sessions = static_cast<int64_t>(ids.size());
+  for (size_t i = 0; i < times.size(); ++i) {
+    if (i == 0 || times[i] - times[i - 1] > kSessionGapMs) ++sessions;
+  }
+  return sessions;
+}
+
+std::map<TotalKey, Totals> Reference::AllTotals(const Seen& seen) const {
   std::map<TotalKey, Totals> all;
   for (const auto& [event, place, record_time] : accepted_) {
+    if (!seen(place)) continue;
     const auto add = [&, &e = event](v1::Measure measure, const std::string& key) {
       Totals& totals = all[{measure, key, e.type()}];
       totals.events += 1;

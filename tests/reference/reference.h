@@ -3,6 +3,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -61,27 +62,42 @@ struct Totals {
 // measure, key, type.
 using TotalKey = std::tuple<v1::Measure, std::string, v1::EventType>;
 
+// What an answer rests on: true for the places that it saw. Whether an event is accepted does not depend on it.
+using Seen = std::function<bool(const Place&)>;
+inline bool Everything(const Place&) { return true; }
+
 class Reference {
  public:
-  // Records of one partition must come by offset; the partitions may be mixed.
+  Reference() = default;
+  // As Add for each.
   explicit Reference(const std::vector<RawRecord>& records);
+  // Records of one partition must come by offset; the partitions may be mixed.
+  void Add(const RawRecord& record);
 
   Verdict VerdictOf(const Place& place) const { return verdicts_.at(place); }
+  const std::map<Place, Verdict>& verdicts() const { return verdicts_; }
   std::set<std::string> Users() const;
+  // Accepted events that came longer after their event time.
+  std::set<Place> LaterThan(int64_t lateness_ms) const;
 
   // Event time of the latest FORGET.
-  std::optional<int64_t> ForgottenUntil(const std::string& user) const;
+  std::optional<int64_t> ForgottenUntil(const std::string& user, const Seen& seen = Everything) const;
   // Facts that no FORGET hides, by place.
-  std::vector<Fact> Facts(const std::string& user) const;
-  // Latest fact of one of `kinds` on the item, with an event time up to `at`.
-  std::optional<Fact> Latest(const std::string& user, const std::string& item, const std::set<v1::EventType>& kinds,
-                             int64_t at_unix_ms) const;
-  // Items bought and not given back; items whose latest opinion (like, dislike, rating) is a dislike.
-  std::set<std::string> Bought(const std::string& user, int64_t at_unix_ms) const;
-  std::set<std::string> Disliked(const std::string& user, int64_t at_unix_ms) const;
+  std::vector<Fact> Facts(const std::string& user, const Seen& seen = Everything) const;
+  // Latest fact of one of `kinds` on each item, with an event time up to `at`.
+  std::map<std::string, Fact> Latest(const std::string& user, const std::set<v1::EventType>& kinds, int64_t at_unix_ms,
+                                     const Seen& seen = Everything) const;
+  // Items bought and not given back, the purchase not before `since`.
+  std::set<std::string> Bought(const std::string& user, int64_t at_unix_ms, int64_t since_unix_ms = 0,
+                               const Seen& seen = Everything) const;
+  // Items whose latest opinion (like, dislike, rating) is a dislike; or a rating up to `low_micros` as well.
+  std::set<std::string> Disliked(const std::string& user, int64_t at_unix_ms, int64_t low_micros = -1,
+                                 const Seen& seen = Everything) const;
+  // How many sessions the user had: the session ids, and what lies more than 30 min of event time apart without one.
+  int64_t Sessions(const std::string& user, const Seen& seen = Everything) const;
 
-  // Of all accepted events.
-  std::map<TotalKey, Totals> AllTotals() const;
+  // Of accepted events.
+  std::map<TotalKey, Totals> AllTotals(const Seen& seen = Everything) const;
 
  private:
   struct Accepted {
@@ -91,6 +107,7 @@ class Reference {
   };
   bool IsDuplicate(const v1::Event& event, const Place& place, int64_t record_time_unix_ms) const;
 
+  std::map<int32_t, int64_t> record_times_;  // By partition: the running maximum of append time.
   std::vector<Accepted> accepted_;
   std::map<Place, Verdict> verdicts_;
 };

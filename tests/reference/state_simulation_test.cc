@@ -278,11 +278,12 @@ class StateSimulation {
     std::set<std::string> disliked;
     for (const Decision& decision : state.decisions()) {
       const std::string& item = items_.Id(decision.item);
-      const auto expected = reference_.Latest(user, item, {decision.kind}, kAlways);
-      ASSERT_TRUE(expected.has_value()) << item;
-      ASSERT_EQ(decision.key, (DecisionKey{expected->when.event_time_unix_ms, PositionOf(expected->when.place)}))
+      const auto latest = reference_.Latest(user, {decision.kind}, kAlways);
+      const auto expected = latest.find(item);
+      ASSERT_NE(expected, latest.end()) << item;
+      ASSERT_EQ(decision.key, (DecisionKey{expected->second.when.event_time_unix_ms, PositionOf(expected->second.when.place)}))
           << item;
-      ASSERT_EQ(decision.value_micros, expected->value_micros) << item;
+      ASSERT_EQ(decision.value_micros, expected->second.value_micros) << item;
       const absl::Span<const Decision> all = state.Find(decision.item);
       const Decision* trade = LatestOf(all, {v1::PURCHASE, v1::RETURN});
       if (trade != nullptr && trade->kind == v1::PURCHASE) bought.insert(item);
