@@ -1,0 +1,55 @@
+#ifndef TRIBUTARY_TESTS_SIMULATION_SPEED_FLEET_H_
+#define TRIBUTARY_TESTS_SIMULATION_SPEED_FLEET_H_
+
+#include <array>
+#include <deque>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "common/metrics/metrics.h"
+#include "speed_layer/speed_layer.h"
+#include "tests/fakes/fake_clock.h"
+#include "tests/fakes/fake_event_log.h"
+#include "tests/simulation/plan.h"
+
+namespace tributary::simulation {
+
+// Instances of the speed layer by slot, each slot a name; and the zombies: instances that another of the same name has
+// replaced, and that go on as long as nothing tells them. An instance that ends with an error is gone, as under a
+// supervisor; the error counts only if it says that what is stored, or the code, is at fault.
+class SpeedFleet {
+ public:
+  SpeedFleet(FakeEventLog& log, const FakeClock& clock, v1::Config config)
+      : log_(log), clock_(clock), config_(std::move(config)) {}
+
+  // Answers whether it is up: the broker may be away.
+  bool Start(int slot);
+  absl::Status Round(int slot);
+  absl::Status ZombieRound();
+  void Stop(int slot);
+  void Crash(int slot) { slots_[static_cast<size_t>(slot)].reset(); }
+  // Ends the zombies, and what the broker keeps for instances that are gone.
+  void BuryTheDead();
+
+  speed::SpeedLayer* layer(int slot) { return slots_[static_cast<size_t>(slot)].get(); }
+  std::string Group() const { return config_.speed().group(); }
+  static std::string InstanceName(int slot);
+  std::string TransactionalId(int slot) const { return Group() + "-" + InstanceName(slot); }
+
+ private:
+  // OK when the end of an instance with this error is nothing to wonder at.
+  static absl::Status Excuse(const absl::Status& status);
+
+  FakeEventLog& log_;
+  const FakeClock& clock_;
+  const v1::Config config_;
+  MetricsRegistry metrics_;
+  std::array<std::unique_ptr<speed::SpeedLayer>, kSpeedSlots> slots_;
+  std::deque<std::unique_ptr<speed::SpeedLayer>> zombies_;
+};
+
+}  // namespace tributary::simulation
+
+#endif  // TRIBUTARY_TESTS_SIMULATION_SPEED_FLEET_H_
