@@ -24,6 +24,8 @@ namespace {
 
 // Between two tries to read a log that is away.
 constexpr absl::Duration kLogRetry = absl::Milliseconds(100);
+// Between two looks at whether it is time to ask the log for its ends.
+constexpr absl::Duration kWatchInterval = absl::Milliseconds(20);
 
 }  // namespace
 
@@ -75,6 +77,12 @@ struct ServingLayer::Impl {
     }
   }
 
+  void WatchLog() {
+    do {
+      follower.WatchLog();
+    } while (!WaitForStop(kWatchInterval));
+  }
+
   void Fail(const absl::Status& status) {
     {
       MutexLock lock(health_mutex);
@@ -119,6 +127,7 @@ struct ServingLayer::Impl {
   CondVar stop_changed;
   std::atomic<bool> stopping{false};
   std::thread follower_thread;
+  std::thread watch_thread;
   std::thread snapshot_thread;
 };
 
@@ -129,7 +138,7 @@ absl::StatusOr<std::unique_ptr<ServingLayer>> ServingLayer::Start(const v1::Conf
   auto impl = std::make_unique<Impl>(config, policy, log, clock, metrics, std::move(on_failure));
   TRIBUTARY_RETURN_IF_ERROR(SnapshotStore(config.storage().snapshots_dir()).List().status());
   TRIBUTARY_RETURN_IF_ERROR(impl->follower.Start());
-  TRIBUTARY_ASSIGN_OR_RETURN(impl->publisher, EventPublisher::Start({}, log, metrics));
+  TRIBUTARY_ASSIGN_OR_RETURN(impl->publisher, EventPublisher::Start(log, metrics));
   TRIBUTARY_ASSIGN_OR_RETURN(impl->server, GrpcServer::Start(impl->config.serving().listen_address(),
                                                              {.recommender = impl->recommender,
                                                               .context = impl->context,
@@ -141,6 +150,7 @@ absl::StatusOr<std::unique_ptr<ServingLayer>> ServingLayer::Start(const v1::Conf
                                                               .config = impl->config,
                                                               .topics = impl->topics}));
   impl->follower_thread = std::thread([self = impl.get()] { self->Follow(); });
+  impl->watch_thread = std::thread([self = impl.get()] { self->WatchLog(); });
   impl->snapshot_thread = std::thread([self = impl.get()] { self->ManageSnapshots(); });
   return std::unique_ptr<ServingLayer>(new ServingLayer(std::move(impl)));
 }
@@ -169,6 +179,7 @@ void ServingLayer::Stop(absl::Duration grace) {
     impl_->stop_changed.NotifyAll();
   }
   impl_->follower_thread.join();
+  impl_->watch_thread.join();
   impl_->snapshot_thread.join();
   impl_->publisher.reset();
 }

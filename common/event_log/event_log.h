@@ -1,9 +1,9 @@
 #ifndef TRIBUTARY_COMMON_EVENT_LOG_EVENT_LOG_H_
 #define TRIBUTARY_COMMON_EVENT_LOG_EVENT_LOG_H_
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,7 +14,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "common/ids/ids.h"
@@ -127,17 +126,13 @@ class LogProducer {
   virtual ~LogProducer() = default;
   // Waits until the record is written by all in-sync replicas, or `timeout`. After Unavailable it may still be written.
   virtual absl::StatusOr<EventPosition> Produce(ProduceRecord record, absl::Duration timeout) = 0;
-  // As Produce, for many at once: they share the waiting. Answers as many results as records, in their order.
-  virtual std::vector<absl::StatusOr<EventPosition>> ProduceAll(std::vector<ProduceRecord> records,
-                                                                absl::Duration timeout) {
-    const absl::Time deadline = absl::Now() + timeout;
-    std::vector<absl::StatusOr<EventPosition>> results;
-    results.reserve(records.size());
-    for (ProduceRecord& record : records) {
-      results.push_back(Produce(std::move(record), std::max(deadline - absl::Now(), absl::ZeroDuration())));
-    }
-    return results;
-  }
+  // Queues the record and returns. `done` is told once what became of it: within a later Deliver or the destructor, or within
+  // this call when it was refused (ResourceExhausted: the queue is full). Unavailable: not written within 10 s; it may still
+  // be. From any thread.
+  using Done = std::function<void(absl::StatusOr<EventPosition>)>;
+  virtual void ProduceThen(ProduceRecord record, Done done) = 0;
+  // Tells what was decided about records of ProduceThen; waits up to `timeout` for the first.
+  virtual void Deliver(absl::Duration timeout) = 0;
   // Queues the record. ResourceExhausted: the queue is full, Flush first. Failures come from Flush.
   virtual absl::Status ProduceAsync(ProduceRecord record) = 0;
   // Waits for all queued records; the first failure since the last Flush.
@@ -149,15 +144,15 @@ class LogProducer {
 class TransactionalProducer {
  public:
   virtual ~TransactionalProducer() = default;
-  // Unavailable: try again (the transaction before is still being ended).
+  // Unavailable: try again, with a new producer of the same id (the transaction before is still being ended, or this object
+  // is of no more use). FailedPrecondition: fenced or fatal.
   virtual absl::Status Begin() = 0;
   // Sent at once (readers of uncommitted records see it); failures come from Commit.
   virtual absl::Status Produce(ProduceRecord record) = 0;
   // Ends the transaction with the consumed positions. FailedPrecondition: fenced or fatal. Aborted: the transaction was
   // aborted and everything since Begin is void (the membership was lost, for one). Unavailable: the outcome is not known;
   // the object is of no more use, and a new one of the same id settles it. Without consumed positions the membership is not
-  // looked at. After Aborted because the broker refused a record, Begin may answer FailedPrecondition: then a new producer
-  // of the same id goes on.
+  // looked at.
   virtual absl::Status Commit(absl::Span<const std::pair<TopicPartition, Offset>> consumed,
                               const GroupMembership& membership) = 0;
   virtual absl::Status Abort() = 0;

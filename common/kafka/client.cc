@@ -210,11 +210,15 @@ absl::Status Client::Fatal() const {
 }
 
 absl::Status Client::LearnTopic(const std::string& topic) {
-  if (known_topics_.contains(topic)) {
-    return absl::OkStatus();
+  {
+    MutexLock lock(topics_mutex_);
+    if (known_topics_.contains(topic)) {
+      return absl::OkStatus();
+    }
   }
-  const absl::Status status = PartitionCount(handle_, topic).status();
+  const absl::Status status = PartitionCount(handle_, topic).status();  // Not locked: it takes as long as the broker takes.
   if (status.ok()) {
+    MutexLock lock(topics_mutex_);
     known_topics_.insert(topic);
   }
   return absl::IsUnavailable(status) ? absl::OkStatus() : status;

@@ -12,11 +12,13 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/event_log/event_log.h"
+#include "common/sync/mutex.h"
 #include "tributary/v1/config.pb.h"
 
 // A librdkafka handle and its C types, owned. Private to common/kafka: nothing outside includes librdkafka.
@@ -30,8 +32,8 @@ inline constexpr absl::Duration kRequestTimeout = absl::Seconds(10);
 inline constexpr absl::Duration kLeaderPause = absl::Milliseconds(10);
 // A transaction older than this is aborted by the broker; also the limit of one attempt to commit or abort.
 inline constexpr absl::Duration kTransactionTimeout = absl::Seconds(10);
-// How long librdkafka tries to deliver a record outside of transactions.
-inline constexpr absl::Duration kDeliveryTimeout = absl::Seconds(30);
+// How long librdkafka tries to deliver a record outside of transactions: a broker that is started again is there in time.
+inline constexpr absl::Duration kDeliveryTimeout = absl::Seconds(10);
 
 template <auto kFunction>
 struct Destroy {
@@ -82,7 +84,7 @@ class Client {
   absl::Status Fatal() const;
   // Asks a broker for a topic that was not asked for yet. Before the first record: librdkafka itself asks for a topic that
   // a connected producer names first only within a second, and tells that there is none only after several. NotFound:
-  // there is none; where no broker answers, nothing.
+  // there is none; where no broker answers, nothing. Thread-safe.
   absl::Status LearnTopic(const std::string& topic);
 
  private:
@@ -95,7 +97,8 @@ class Client {
   const std::string brokers_;
   const Callbacks callbacks_;
   std::atomic<bool> brokers_down_{false};
-  std::set<std::string> known_topics_;
+  Mutex topics_mutex_;
+  std::set<std::string> known_topics_ ABSL_GUARDED_BY(topics_mutex_);
   rd_kafka_t* handle_ = nullptr;
 };
 

@@ -1,9 +1,10 @@
 // Writes single records.
 #include <librdkafka/rdkafka.h>
 
+#include <memory>
 #include <optional>
+#include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -24,39 +25,45 @@ class Producer final : public LogProducer {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<EventPosition> Produce(ProduceRecord record, absl::Duration timeout) override {
-    std::vector<ProduceRecord> one;
-    one.push_back(std::move(record));
-    return ProduceAll(std::move(one), timeout).front();
+  // What is still under way is told that it is not waited for any more.
+  ~Producer() override {
+    if (client_ != nullptr) {
+      rd_kafka_purge(client_->get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+      rd_kafka_flush(client_->get(), Milliseconds(kRequestTimeout));
+    }
   }
 
-  std::vector<absl::StatusOr<EventPosition>> ProduceAll(std::vector<ProduceRecord> records,
-                                                        absl::Duration timeout) override {
+  absl::StatusOr<EventPosition> Produce(ProduceRecord record, absl::Duration timeout) override {
     const absl::Time deadline = absl::Now() + timeout;
-    first_awaited_ = last_ticket_ + 1;
-    last_ticket_ += records.size();
-    answers_.assign(records.size(), std::nullopt);
-    unanswered_ = records.size();
-    for (size_t i = 0; i < records.size(); ++i) {
-      absl::Status sent = client_->LearnTopic(records[i].topic);
-      if (sent.ok()) {
-        sent = Send(client_->get(), records[i], Ticket(first_awaited_ + i));
-      }
-      if (!sent.ok()) {
-        Answer(i, std::move(sent));
-      }
+    const std::string topic = record.topic;
+    const auto answer = std::make_shared<std::optional<absl::StatusOr<EventPosition>>>();  // It may come too late.
+    ProduceThen(std::move(record), [answer](absl::StatusOr<EventPosition> result) { *answer = std::move(result); });
+    while (!answer->has_value() && absl::Now() < deadline) {
+      Deliver(deadline - absl::Now());
     }
-    while (unanswered_ > 0 && absl::Now() < deadline) {
-      rd_kafka_poll(client_->get(), Milliseconds(deadline - absl::Now()));
+    if (answer->has_value()) {
+      return **answer;
     }
-    std::vector<absl::StatusOr<EventPosition>> results;
-    results.reserve(records.size());
-    for (size_t i = 0; i < records.size(); ++i) {
-      results.push_back(answers_[i] ? *std::move(answers_[i]) : NotInTime(records[i], timeout));
-    }
-    answers_.clear();  // What comes for these later is not waited for.
-    return results;
+    TRIBUTARY_RETURN_IF_ERROR(client_->Fatal());
+    return absl::UnavailableError(
+        absl::StrCat("record not acknowledged in time: topic=", topic, " timeout=", absl::FormatDuration(timeout)));
   }
+
+  void ProduceThen(ProduceRecord record, Done done) override {
+    absl::Status sent = client_->LearnTopic(record.topic);
+    if (sent.ok()) {
+      auto waiting = std::make_unique<Done>(std::move(done));
+      sent = Send(client_->get(), record, waiting.get());
+      if (sent.ok()) {
+        waiting.release();  // OnDelivered takes it.
+        return;
+      }
+      done = std::move(*waiting);
+    }
+    done(std::move(sent));
+  }
+
+  void Deliver(absl::Duration timeout) override { rd_kafka_poll(client_->get(), Milliseconds(timeout)); }
 
   absl::Status ProduceAsync(ProduceRecord record) override {
     rd_kafka_poll(client_->get(), 0);
@@ -75,40 +82,20 @@ class Producer final : public LogProducer {
   }
 
  private:
-  static void* Ticket(uintptr_t number) { return reinterpret_cast<void*>(number); }
-
   void OnDelivered(const rd_kafka_message_t& message) {
     absl::StatusOr<EventPosition> result = EventPosition{PartitionId{message.partition}, Offset{message.offset}};
     if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
       result = ToStatus(message.err, absl::StrCat("record not written: topic=", rd_kafka_topic_name(message.rkt),
                                                   " partition=", message.partition));
     }
-    const auto ticket = reinterpret_cast<uintptr_t>(message._private);
-    if (ticket == 0) {
-      first_failure_.Update(result.status());
-    } else if (ticket >= first_awaited_ && ticket - first_awaited_ < answers_.size()) {
-      Answer(ticket - first_awaited_, std::move(result));
+    if (const std::unique_ptr<Done> done(static_cast<Done*>(message._private)); done != nullptr) {
+      (*done)(std::move(result));
+    } else {
+      first_failure_.Update(result.status());  // Of ProduceAsync.
     }
-  }
-
-  void Answer(size_t i, absl::StatusOr<EventPosition> result) {
-    if (!answers_[i]) {
-      answers_[i] = std::move(result);
-      --unanswered_;
-    }
-  }
-
-  absl::Status NotInTime(const ProduceRecord& record, absl::Duration timeout) {
-    TRIBUTARY_RETURN_IF_ERROR(client_->Fatal());
-    return absl::UnavailableError(absl::StrCat("record not acknowledged in time: topic=", record.topic,
-                                               " timeout=", absl::FormatDuration(timeout)));
   }
 
   std::unique_ptr<Client> client_;
-  uintptr_t last_ticket_ = 0;
-  uintptr_t first_awaited_ = 0;                                         // Of the running ProduceAll.
-  std::vector<std::optional<absl::StatusOr<EventPosition>>> answers_;   // To its records; empty: none runs.
-  size_t unanswered_ = 0;
   absl::Status first_failure_;
 };
 

@@ -110,10 +110,12 @@ class Transactions final : public TransactionalProducer {
 
  private:
   absl::Status Usable() const {
+    TRIBUTARY_RETURN_IF_ERROR(client_->Fatal());
     if (!broken_.ok()) {
-      return absl::FailedPreconditionError(absl::StrCat("the producer is of no more use: cause=", broken_.message()));
+      const std::string message = absl::StrCat("the producer is of no more use: cause=", broken_.message());
+      return absl::IsFailedPrecondition(broken_) ? absl::FailedPreconditionError(message) : absl::UnavailableError(message);
     }
-    return client_->Fatal();
+    return absl::OkStatus();
   }
   absl::Status Opened() const {
     if (!open_) {

@@ -36,29 +36,43 @@ TopicFollower::TopicFollower(Options options, EventLog& log, const Clock& clock,
       records_(metrics.AddCounter("tributary_serving_followed_records_total", "Records read from the followed topics.")),
       unreadable_(metrics.AddCounter("tributary_serving_unreadable_records_total",
                                      "Records of the followed topics that could not be read and were skipped.")),
-      users_(metrics.AddGauge("tributary_serving_live_users", "Users with a live view in memory.")) {}
+      users_(metrics.AddGauge("tributary_serving_live_users", "Users with a live view in memory.")),
+      topics_({{.name = options_.topics.speed_views, .isolation = Isolation::kUncommitted},
+               {.name = options_.topics.live_counts, .isolation = Isolation::kUncommitted},
+               {.name = options_.topics.items, .isolation = Isolation::kCommitted},
+               {.name = options_.topics.users, .isolation = Isolation::kCommitted},
+               {.name = options_.topics.rules, .isolation = Isolation::kCommitted}}),
+      watch_({.followed_topics = Names(topics_),
+              .events_topic = options_.topics.events,
+              .interval = options_.refresh_interval},
+             log, clock, live, context) {}
+
+std::vector<std::string> TopicFollower::Names(const std::vector<FollowedTopic>& topics) {
+  std::vector<std::string> names;
+  for (const FollowedTopic& topic : topics) {
+    names.push_back(topic.name);
+  }
+  return names;
+}
 
 absl::Status TopicFollower::Start() {
   TRIBUTARY_ASSIGN_OR_RETURN(uncommitted_, log_.OpenReader(Isolation::kUncommitted));
   TRIBUTARY_ASSIGN_OR_RETURN(committed_, log_.OpenReader(Isolation::kCommitted));
-  topics_ = {{.name = options_.topics.speed_views, .isolation = Isolation::kUncommitted},
-             {.name = options_.topics.live_counts, .isolation = Isolation::kUncommitted},
-             {.name = options_.topics.items, .isolation = Isolation::kCommitted},
-             {.name = options_.topics.users, .isolation = Isolation::kCommitted},
-             {.name = options_.topics.rules, .isolation = Isolation::kCommitted}};
   for (FollowedTopic& topic : topics_) {
-    TRIBUTARY_RETURN_IF_ERROR(FollowNewPartitions(topic, /*at_start=*/true));
+    TRIBUTARY_ASSIGN_OR_RETURN(const int count, log_.PartitionCount(topic.name));
+    TRIBUTARY_RETURN_IF_ERROR(FollowNewPartitions(topic, count, /*at_start=*/true));
   }
-  TRIBUTARY_RETURN_IF_ERROR(Refresh());
-  last_refresh_ = clock_.Now();
+  watch_.RunOnce();
+  if (const std::optional<LogWatch::Finding> finding = watch_.Take(); finding.has_value()) {
+    TRIBUTARY_RETURN_IF_ERROR(TakeFinding(*finding));
+  }
   if (wanted_.empty()) {
     ready_.store(true, std::memory_order_release);
   }
   return absl::OkStatus();
 }
 
-absl::Status TopicFollower::FollowNewPartitions(FollowedTopic& topic, bool at_start) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const int count, log_.PartitionCount(topic.name));
+absl::Status TopicFollower::FollowNewPartitions(FollowedTopic& topic, int count, bool at_start) {
   for (; topic.partitions < count; ++topic.partitions) {
     const TopicPartition partition{topic.name, PartitionId{topic.partitions}};
     TRIBUTARY_ASSIGN_OR_RETURN(const OffsetRange range, log_.Offsets(partition, topic.isolation));
@@ -74,50 +88,19 @@ absl::Status TopicFollower::FollowNewPartitions(FollowedTopic& topic, bool at_st
   return absl::OkStatus();
 }
 
-absl::Status TopicFollower::Refresh() {
-  for (FollowedTopic& topic : topics_) {
-    TRIBUTARY_RETURN_IF_ERROR(FollowNewPartitions(topic, /*at_start=*/false));
+absl::Status TopicFollower::TakeFinding(const LogWatch::Finding& finding) {
+  TRIBUTARY_RETURN_IF_ERROR(finding.answered);
+  for (size_t t = 0; t < topics_.size(); ++t) {
+    TRIBUTARY_RETURN_IF_ERROR(FollowNewPartitions(topics_[t], finding.partitions[t], /*at_start=*/false));
   }
-  std::map<PartitionId, Offset> counted = CountedUpTo();   // Before the ends are asked for: those only grow.
-  TRIBUTARY_ASSIGN_OR_RETURN(const int partitions, log_.PartitionCount(options_.topics.events));
-  for (int p = 0; p < partitions; ++p) {
-    counted.try_emplace(PartitionId{p});
+  for (const auto& [partition, end] : finding.events_ends) {
+    live_.SetEventsEnd(partition, end, finding.asked_at);
   }
-  for (const auto& [partition, offset] : counted) {
-    OffsetRange range;   // Of a partition that is not there: empty.
-    if (Value(partition) < partitions) {
-      TRIBUTARY_ASSIGN_OR_RETURN(range, log_.Offsets({options_.topics.events, partition}, Isolation::kCommitted));
-      live_.SetEventsEnd(partition, range.end, clock_.Now());
-    }
-    if (range.end < offset && recreated_.ok()) {
-      recreated_ = absl::FailedPreconditionError(absl::StrCat(
-          "events topic was recreated, the snapshot and the live views speak of another one: topic=",
-          options_.topics.events, " partition=", Value(partition), " end=", Value(range.end),
-          " counted_up_to=", Value(offset), " generation=", Value(checked_generation_)));
-    }
-  }
-  if (checked_generation_ != Generation{0}) {
+  recreated_.Update(finding.recreated);
+  if (finding.generation != Generation{0}) {
     snapshot_checked_.store(true, std::memory_order_release);
   }
   return absl::OkStatus();
-}
-
-std::map<PartitionId, Offset> TopicFollower::CountedUpTo() {
-  std::map<PartitionId, Offset> counted;
-  const std::vector<LivePartitionState>& live = live_.next_partitions();
-  for (size_t p = 0; p < live.size(); ++p) {
-    counted[PartitionId{static_cast<int32_t>(p)}] = live[p].applied();
-  }
-  EpochGuard guard;
-  const ServingContext& context = context_.context();
-  checked_generation_ = context.generation();
-  if (context.snapshot != nullptr) {
-    for (const v1::PartitionWatermark& watermark : context.snapshot->reader().manifest().watermarks()) {
-      Offset& offset = counted[PartitionId{watermark.partition()}];
-      offset = std::max(offset, Offset{watermark.watermark()});
-    }
-  }
-  return counted;
 }
 
 void TopicFollower::SetGauges(absl::Time now) {
@@ -149,16 +132,13 @@ absl::Status TopicFollower::RunOnce() {
   const absl::StatusOr<int> live_events = PollInto(Isolation::kUncommitted, options_.poll_timeout);
   const absl::StatusOr<int> context_events = PollInto(Isolation::kCommitted, absl::ZeroDuration());
   const absl::Time now = clock_.Now();
-  bool ends_checked = false;
+  const std::optional<LogWatch::Finding> finding = watch_.Take();
+  const absl::Status found = finding ? TakeFinding(*finding) : absl::OkStatus();
   if (!live_events.ok() || !context_events.ok()) {
     SetReachable(live_events.ok() ? context_events.status() : live_events.status());
-  } else if (HasPassed(now, last_refresh_, options_.refresh_interval) || (!ready() && wanted_.empty()) ||
-             ServedGeneration() != checked_generation_) {
-    // A reader may be silent rather than fail while the brokers are away: the refresh has to be answered.
-    last_refresh_ = now;
-    const absl::Status refreshed = Refresh();
-    SetReachable(refreshed);
-    ends_checked = refreshed.ok();
+  } else if (finding.has_value()) {
+    // A reader may be silent rather than fail while the brokers are away: the watch has to be answered.
+    SetReachable(found);
   }
   if (live_.Publish()) {
     on_publish_();
@@ -169,17 +149,14 @@ absl::Status TopicFollower::RunOnce() {
     context_.Publish();
   }
   SetGauges(now);
-  if (!ready() && wanted_.empty() && ends_checked && recreated_.ok()) {
+  if (!ready() && wanted_.empty() && !std::exchange(end_reached_, true)) {
+    watch_.AskSoon();  // What was read, and is visible now, is compared before anything is answered from it.
+  } else if (!ready() && finding.has_value() && finding->requested && found.ok() && recreated_.ok()) {
     context_.Publish();
     LOG(INFO) << "topics followed to their end: live_users=" << live_.user_count();
     ready_.store(true, std::memory_order_release);
   }
   return recreated_;
-}
-
-Generation TopicFollower::ServedGeneration() const {
-  EpochGuard guard;
-  return context_.context().generation();
 }
 
 absl::StatusOr<int> TopicFollower::PollInto(Isolation isolation, absl::Duration timeout) {

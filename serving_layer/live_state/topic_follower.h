@@ -17,6 +17,7 @@
 #include "common/metrics/metrics.h"
 #include "serving_layer/context/context_publisher.h"
 #include "serving_layer/live_state/live_state.h"
+#include "serving_layer/live_state/log_watch.h"
 
 namespace tributary::serving {
 
@@ -24,10 +25,10 @@ namespace tributary::serving {
 // `users` and `rules` committed into the ContextPublisher, all partitions from their beginning, partitions that are added
 // later too. A record that cannot be read is counted, named in the log once a minute, and skipped.
 //
-// Once a second, before ready() and after each new snapshot, the ends of `events` are compared with what was read: neither W
-// of the snapshot nor the progress of the speed layer may lie above them.
+// Before ready(), after each new snapshot and once a second besides, what was read is compared with what the log holds
+// (LogWatch).
 //
-// Threads: Start and RunOnce from one thread; the rest from any.
+// Threads: Start and RunOnce from one thread, WatchLog from one other or between the RunOnces; the rest from any.
 // Errors:  Start passes on what the log says. RunOnce: while the log is away it is OK, the last state stays, and
 //          log_reachable answers false. FailedPrecondition, for good: `events` was recreated, so that offsets no longer
 //          mean what the snapshot and the views say.
@@ -46,8 +47,10 @@ class TopicFollower {
 
   // Opens the readers and remembers the ends of all partitions: ready() holds once they were reached.
   absl::Status Start();
-  // One round: reads a batch, applies it and publishes; looks for partitions and ends when it is time.
+  // One round: reads a batch, applies it and publishes; takes note of what WatchLog found.
   absl::Status RunOnce();
+  // Asks the log for its partitions and ends when it is time. Takes as long as the log takes to answer.
+  void WatchLog() { watch_.RunOnce(); }
 
   // The topics were read to the end that Start saw.
   bool ready() const { return ready_.load(std::memory_order_acquire); }
@@ -71,13 +74,11 @@ class TopicFollower {
   LogReader& ReaderOf(Isolation isolation) {
     return isolation == Isolation::kCommitted ? *committed_ : *uncommitted_;
   }
-  absl::Status FollowNewPartitions(FollowedTopic& topic, bool at_start);
-  absl::Status Refresh();
-  // Remembers the generation that is being served; answers, by partition of `events`, what lies before it was read: the
-  // greater of W and progress.
-  std::map<PartitionId, Offset> CountedUpTo();
+  static std::vector<std::string> Names(const std::vector<FollowedTopic>& topics);
+  absl::Status FollowNewPartitions(FollowedTopic& topic, int count, bool at_start);
+  // Not OK: the log did not answer.
+  absl::Status TakeFinding(const LogWatch::Finding& finding);
   void SetGauges(absl::Time now);
-  Generation ServedGeneration() const;
   // Answers how many events there were.
   absl::StatusOr<int> PollInto(Isolation isolation, absl::Duration timeout);
   void Apply(const LogRecord& record);
@@ -96,15 +97,15 @@ class TopicFollower {
   Counter& unreadable_;
   Gauge& users_;
 
+  std::vector<FollowedTopic> topics_;
+  LogWatch watch_;
   std::unique_ptr<LogReader> uncommitted_;
   std::unique_ptr<LogReader> committed_;
-  std::vector<FollowedTopic> topics_;
   std::map<TopicPartition, Offset> position_;       // The next offset to be read.
   std::map<TopicPartition, Offset> wanted_;         // The ends that Start saw and that were not reached yet.
-  Generation checked_generation_{};                 // 0: none.
+  bool end_reached_ = false;                        // wanted_ was seen empty.
   absl::Status recreated_;                          // Not OK: says how `events` was found to be another topic.
   std::vector<PartitionGauges> partition_gauges_;   // By partition.
-  absl::Time last_refresh_ = absl::InfinitePast();
   absl::Time last_context_publish_ = absl::InfinitePast();
   std::atomic<bool> ready_{false};
   std::atomic<bool> snapshot_checked_{false};

@@ -106,11 +106,10 @@ LiveWorld::LiveWorld(const std::string& snapshots_dir, const Scale& scale) : con
   progress.mutable_position()->set_applied_offset(applied);
   for (int p = 0; p < kPartitions; ++p) {
     // Progress never lies beyond the end of `events`.
-    const std::vector<ProduceRecord> events(
-        applied, {.topic = topics.events, .partition = PartitionId{p}, .key = "u", .value = "", .headers = {}});
-    for (const auto& written : producer->ProduceAll(events, absl::Minutes(1))) {
-      CHECK(written.ok()) << written.status();
+    for (int64_t i = 0; i < applied; ++i) {
+      CHECK(producer->ProduceAsync({.topic = topics.events, .partition = PartitionId{p}, .key = "u", .value = ""}).ok());
     }
+    CHECK(producer->Flush(absl::Minutes(1)).ok());
     put(p, std::string(kProgressKey), progress.SerializeAsString());
   }
 }
@@ -123,6 +122,7 @@ OfflineAnswers::OfflineAnswers(const std::string& snapshots_dir, const Scale& sc
                    policy_, world_.clock, live_, context_, [] { return true; }) {
   CHECK(follower_.Start().ok());
   while (!follower_.ready()) {
+    follower_.WatchLog();
     CHECK(follower_.RunOnce().ok());
   }
   auto snapshot =

@@ -19,7 +19,8 @@ constexpr size_t kMaxQueuedRecords = 100'000;
 absl::Status BrokerAway() { return absl::UnavailableError("the broker does not answer: brokers=fake"); }
 
 absl::Status OutOfUse(const absl::Status& cause) {
-  return absl::FailedPreconditionError(absl::StrCat("the producer is of no more use: cause=", cause.message()));
+  const std::string message = absl::StrCat("the producer is of no more use: cause=", cause.message());
+  return absl::IsFailedPrecondition(cause) ? absl::FailedPreconditionError(message) : absl::UnavailableError(message);
 }
 
 }  // namespace
@@ -239,12 +240,33 @@ class FakeEventLog::GroupMember final : public GroupReader {
 class FakeEventLog::Producer final : public LogProducer {
  public:
   explicit Producer(FakeEventLog& log) : log_(log) {}
+  ~Producer() override {
+    for (auto& [record, done] : waiting_) {
+      done(absl::UnavailableError("the producer is gone"));
+    }
+  }
 
   absl::StatusOr<EventPosition> Produce(ProduceRecord record, absl::Duration) override {
     return log_.Run(Operation::kProduce, [&]() -> absl::StatusOr<EventPosition> {
       SendQueued();
       return log_.Append(std::move(record), 0);
     });
+  }
+  void ProduceThen(ProduceRecord record, Done done) override {
+    MutexLock lock(log_.mutex_);
+    waiting_.emplace_back(std::move(record), std::move(done));
+    log_.changed_.NotifyAll();
+  }
+  void Deliver(absl::Duration timeout) override {
+    std::deque<std::pair<ProduceRecord, Done>> waiting;
+    {
+      MutexLock lock(log_.mutex_);
+      log_.changed_.AwaitFor(log_.mutex_, timeout, [&] { return !waiting_.empty(); });
+      waiting.swap(waiting_);
+    }
+    for (auto& [record, done] : waiting) {
+      done(Produce(std::move(record), absl::ZeroDuration()));
+    }
   }
   absl::Status ProduceAsync(ProduceRecord record) override {
     MutexLock lock(log_.mutex_);
@@ -280,6 +302,7 @@ class FakeEventLog::Producer final : public LogProducer {
 
   FakeEventLog& log_;
   std::deque<ProduceRecord> queue_;
+  std::deque<std::pair<ProduceRecord, Done>> waiting_;
   absl::Status first_failure_;
 };
 
@@ -382,10 +405,8 @@ class FakeEventLog::Transactions final : public TransactionalProducer {
     failure_ = absl::OkStatus();
   }
   absl::Status Usable() const {
-    if (!broken_.ok()) {
-      return OutOfUse(broken_);
-    }
-    return log_.storage_.CheckEpoch(id_, epoch_);
+    TRIBUTARY_RETURN_IF_ERROR(log_.storage_.CheckEpoch(id_, epoch_));
+    return broken_.ok() ? absl::OkStatus() : OutOfUse(broken_);
   }
   absl::Status Open() const {
     if (transaction_ == 0) {

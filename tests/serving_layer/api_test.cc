@@ -183,7 +183,7 @@ TEST_F(ApiTest, ARequestThatWouldWaitForFreshnessBesideTooManyIsRefused) {
                                 [] { return true; });
   SnapshotManager snapshots({.snapshots_dir = world_.config.storage().snapshots_dir()}, policy, world_.clock, live, context,
                             world_.metrics);
-  const auto publisher = EventPublisher::Start({}, world_.log, world_.metrics);
+  const auto publisher = EventPublisher::Start(world_.log, world_.metrics);
   ASSERT_TRUE(publisher.ok());
   FreshnessWaits waits([](const v1::EventPosition&) { return false; });
   const auto server = GrpcServer::Start("127.0.0.1:0", {.recommender = recommender,

@@ -25,7 +25,10 @@ class SwapRulesTest : public ::testing::Test {
 
   // What both threads of the layer do.
   void Round() {
-    for (int round = 0; round < 4; ++round) EXPECT_TRUE(follower_.RunOnce().ok());
+    for (int round = 0; round < 4; ++round) {
+      follower_.WatchLog();
+      EXPECT_TRUE(follower_.RunOnce().ok());
+    }
     EXPECT_TRUE(snapshots_.RunOnce().ok());
   }
   absl::Status Recommend(const std::string& user) const {

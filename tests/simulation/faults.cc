@@ -35,7 +35,7 @@ absl::Status World::DoFault(const Step& step) {
       log_.ExpireMember(speed_.Group(), SpeedFleet::InstanceName(slot));
       break;
     case Action::kExpireTransaction:
-      log_.ExpireTransaction(speed_.TransactionalId(slot));
+      speed_.ExpireTransactions(slot);
       break;
     case Action::kRebalance:
       log_.Rebalance(speed_.Group());

@@ -37,6 +37,7 @@ absl::Status Replica::Follow(size_t versions) {
     }
     process_->started = true;
   }
+  process_->follower.WatchLog();
   const absl::Status status = process_->follower.RunOnce();
   if (!status.ok()) return absl::InternalError(absl::StrCat("replica gave up: ", status.ToString()));
   if (process_->follower.log_reachable() && process_->follower.ready()) catalogue_version_ = versions - 1;

@@ -54,10 +54,14 @@ void SpeedFleet::Stop(int slot) {
   Crash(slot);
 }
 
+void SpeedFleet::ExpireTransactions(int slot) {
+  for (const char* turn : {"-0", "-1"}) log_.ExpireTransaction(absl::StrCat(Group(), "-", InstanceName(slot), turn));
+}
+
 void SpeedFleet::BuryTheDead() {
   zombies_.clear();
   for (int slot = 0; slot < kSpeedSlots; ++slot) {
-    if (layer(slot) == nullptr) log_.ExpireTransaction(TransactionalId(slot));
+    if (layer(slot) == nullptr) ExpireTransactions(slot);
   }
   log_.ExpireDeadMembers(Group());
 }

@@ -36,7 +36,8 @@ class SpeedFleet {
   speed::SpeedLayer* layer(int slot) { return slots_[static_cast<size_t>(slot)].get(); }
   std::string Group() const { return config_.speed().group(); }
   static std::string InstanceName(int slot);
-  std::string TransactionalId(int slot) const { return Group() + "-" + InstanceName(slot); }
+  // The broker's time limit for what the instance of the slot has open.
+  void ExpireTransactions(int slot);
 
  private:
   // OK when the end of an instance with this error is nothing to wonder at.

@@ -167,22 +167,37 @@ TEST_F(EventLogContractTest, RecordsComeInOrderAsTheyWereWritten) {
   EXPECT_EQ(seen.ends.at(partition), Offset{20});
 }
 
-TEST_F(EventLogContractTest, ProduceAllAnswersForEachRecordInOrder) {
+TEST_F(EventLogContractTest, ProduceThenTellsWhatBecameOfEachRecord) {
   const TopicPartition partition{Topic(), PartitionId{0}};
   const std::unique_ptr<LogProducer> producer = Must(log().OpenProducer());
-  std::vector<ProduceRecord> records;
+  std::map<int, absl::StatusOr<EventPosition>> told;
   for (int i = 0; i < 5; ++i) {
-    records.push_back({.topic = partition.topic, .key = "user", .value = absl::StrCat(i)});
+    producer->ProduceThen({.topic = i == 3 ? partition.topic + "-none" : partition.topic,
+                           .key = "user",
+                           .value = i == 2 ? std::string(kMaxLogRecordBytes + 1, 'x') : absl::StrCat(i)},
+                          [&told, i](absl::StatusOr<EventPosition> result) { told.emplace(i, std::move(result)); });
   }
-  records[2].value = std::string(kMaxLogRecordBytes + 1, 'x');
-  const auto results = producer->ProduceAll(std::move(records), kProduceTimeout);
-  ASSERT_EQ(results.size(), 5u);
-  EXPECT_EQ(results[2].status().code(), absl::StatusCode::kInvalidArgument);
+  while (told.size() < 5) {
+    producer->Deliver(kProduceTimeout);
+  }
+  EXPECT_EQ(told.at(2).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(told.at(3).status().code(), absl::StatusCode::kNotFound);
   int64_t offset = 0;
-  for (const int i : {0, 1, 3, 4}) {
-    EXPECT_EQ(Must(results[i]), (EventPosition{PartitionId{0}, Offset{offset++}}));
+  for (const int i : {0, 1, 4}) {
+    EXPECT_EQ(Must(told.at(i)), (EventPosition{PartitionId{0}, Offset{offset++}}));
   }
-  EXPECT_TRUE(producer->ProduceAll({}, kProduceTimeout).empty());
+}
+
+TEST_F(EventLogContractTest, AProducerThatGoesTellsWhatIsStillUnderWay) {
+  const std::string topic = Topic();
+  int told = 0;
+  {
+    const std::unique_ptr<LogProducer> producer = Must(log().OpenProducer());
+    for (int i = 0; i < 100; ++i) {
+      producer->ProduceThen({.topic = topic, .key = "user", .value = "x"}, [&told](const auto&) { ++told; });
+    }
+  }
+  EXPECT_EQ(told, 100);
 }
 
 TEST_F(EventLogContractTest, TombstonesAreNotEmptyValues) {
