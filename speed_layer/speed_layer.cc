@@ -82,7 +82,7 @@ absl::Status SpeedLayer::Connect() {
   for (const std::string& topic : {topics.snapshots, topics.dead_letters, topics.late_events}) {
     TRIBUTARY_RETURN_IF_ERROR(log_.PartitionCount(topic).status());
   }
-  TRIBUTARY_RETURN_IF_ERROR(OpenProducer());
+  TRIBUTARY_RETURN_IF_ERROR(OpenProducers());
   const v1::SpeedConfig& speed = options_.config.speed();
   TRIBUTARY_ASSIGN_OR_RETURN(group_,
                              log_.JoinGroup({.group = Group(),
@@ -97,9 +97,12 @@ std::string SpeedLayer::Group() const {
   return absl::StrCat(options_.config.kafka().topic_prefix(), options_.config.speed().group());
 }
 
-absl::Status SpeedLayer::OpenProducer() {
-  const std::string id = absl::StrCat(Group(), "-", options_.config.speed().instance());
-  TRIBUTARY_ASSIGN_OR_RETURN(producer_, log_.OpenTransactionalProducer(id));
+absl::Status SpeedLayer::OpenProducers() {
+  for (size_t i = 0; i < producers_.size(); ++i) {
+    if (producers_[i]) continue;
+    const std::string id = absl::StrCat(Group(), "-", options_.config.speed().instance(), "-", i);
+    TRIBUTARY_ASSIGN_OR_RETURN(producers_[i], log_.OpenTransactionalProducer(id));
+  }
   return absl::OkStatus();
 }
 
@@ -125,7 +128,7 @@ absl::Status SpeedLayer::RetryLater(RetryDelay& retry, absl::Status failure) {
 }
 
 absl::Status SpeedLayer::Round() {
-  if (!producer_) TRIBUTARY_RETURN_IF_ERROR(OpenProducer());
+  TRIBUTARY_RETURN_IF_ERROR(OpenProducers());  // Also the one whose turn it is not: it may hold a transaction in doubt.
   TRIBUTARY_RETURN_IF_ERROR(Acknowledge());
   if (flush_pending_) TRIBUTARY_RETURN_IF_ERROR(Flush());  // Before anything more is read: what waits is bounded.
   TRIBUTARY_RETURN_IF_ERROR(FollowFloors());
@@ -340,7 +343,11 @@ absl::Status SpeedLayer::Flush() {
   if (!dirty) return absl::OkStatus();
   // Nothing is in doubt while there is no transaction: changes are taken only once it has begun.
   if (!transaction_open_) {
-    TRIBUTARY_RETURN_IF_ERROR(producer_->Begin());
+    TRIBUTARY_RETURN_IF_ERROR(OpenProducers());
+    if (absl::Status begun = producer()->Begin(); !begun.ok()) {
+      if (absl::IsUnavailable(begun)) producer().reset();
+      return begun;
+    }
     transaction_open_ = true;
     transaction_began_ = clock_.Now();
   }
@@ -369,13 +376,14 @@ absl::Status SpeedLayer::Checkpoint() {
   if (!membership.ok()) return Abandon(membership.status());
   // Without consumed positions the broker would not look at the membership.
   if (consumed.empty()) return Abandon(absl::AbortedError("transaction without a partition"));
-  absl::Status status = producer_->Commit(consumed, **membership);
+  absl::Status status = producer()->Commit(consumed, **membership);
   transaction_open_ = false;  // Ended, or in doubt: then the next producer of the same id settles it.
   if (!status.ok()) {
     metrics_.aborts.Increment();
-    if (!absl::IsAborted(status)) producer_.reset();
+    if (!absl::IsAborted(status)) producer().reset();
     return Abandon(std::move(status));
   }
+  turn_ = (turn_ + 1) % producers_.size();
   transaction_events_ = 0;
   for (auto& [partition, owned] : owned_) owned.touched = false;
   retry_.Succeeded();
@@ -392,7 +400,7 @@ bool SpeedLayer::CheckpointDue() const {
 
 absl::Status SpeedLayer::Write(std::vector<ProduceRecord> records) {
   for (ProduceRecord& record : records) {
-    if (absl::Status status = producer_->Produce(std::move(record)); !status.ok()) return Abandon(status);
+    if (absl::Status status = producer()->Produce(std::move(record)); !status.ok()) return Abandon(status);
   }
   return absl::OkStatus();
 }
@@ -401,10 +409,10 @@ absl::Status SpeedLayer::Abandon(absl::Status cause) {
   if (transaction_open_) {
     transaction_open_ = false;
     metrics_.aborts.Increment();
-    const absl::Status aborted = producer_->Abort();
+    const absl::Status aborted = producer()->Abort();
     if (absl::IsFailedPrecondition(aborted)) return aborted;  // Fenced: another one of the same name is at work.
     // What cannot be aborted now is aborted by the next producer of the same id.
-    if (!aborted.ok()) producer_.reset();
+    if (!aborted.ok()) producer().reset();
   }
   transaction_events_ = 0;
   side_records_.clear();

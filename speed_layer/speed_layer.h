@@ -1,6 +1,8 @@
 #ifndef TRIBUTARY_SPEED_LAYER_SPEED_LAYER_H_
 #define TRIBUTARY_SPEED_LAYER_SPEED_LAYER_H_
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -83,7 +85,8 @@ class SpeedLayer {
 
   SpeedLayer(EventLog& log, const Clock& clock, MetricsRegistry& registry, const Options& options);
   absl::Status Connect();
-  absl::Status OpenProducer();
+  absl::Status OpenProducers();
+  std::unique_ptr<TransactionalProducer>& producer() { return producers_[turn_]; }
 
   absl::Status Round();
   // Counts a failure and says when to try again; the failure itself when it is not for trying again.
@@ -115,7 +118,10 @@ class SpeedLayer {
   SpeedMetrics metrics_;
   FloorFollower floors_;
   Restorer restorer_;
-  std::unique_ptr<TransactionalProducer> producer_;  // Null: to be opened again.
+  // Transactions take turns: after a commit the broker still writes the markers of that transaction, and makes the next one
+  // of the same producer wait for them, some 20 ms during which nothing would become visible. Null: to be opened again.
+  std::array<std::unique_ptr<TransactionalProducer>, 2> producers_;
+  size_t turn_ = 0;
   std::unique_ptr<GroupReader> group_;
 
   std::map<PartitionId, Owned> owned_;

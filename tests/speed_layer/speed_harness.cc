@@ -76,6 +76,10 @@ bool SpeedHarness::InStep(SpeedLayer& layer) {
   return true;
 }
 
+void SpeedHarness::ExpireTransactions(const std::string& instance) {
+  for (const char* turn : {"-0", "-1"}) log.ExpireTransaction(absl::StrCat("tributary-speed-", instance, turn));
+}
+
 void SpeedHarness::Settle(const std::vector<SpeedLayer*>& layers) {
   int quiet = 0;
   for (int round = 0; round < kMaxRounds; ++round) {

@@ -46,6 +46,8 @@ class SpeedHarness {
 
   absl::StatusOr<std::unique_ptr<SpeedLayer>> Open(const std::string& instance = "one");
   std::unique_ptr<SpeedLayer> Start(const std::string& instance = "one");
+  // The broker's time limit for what the instance has open.
+  void ExpireTransactions(const std::string& instance = "one");
 
   // Runs rounds, moving the clock, until every instance is in step with the log and has nothing uncommitted. Fails the
   // test when that does not come, or a round fails.

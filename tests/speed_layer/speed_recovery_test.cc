@@ -86,6 +86,15 @@ TEST_F(SpeedRecoveryTest, ACrashWithAnOpenTransactionChangesNothing) {
   ExpectAsUndisturbed();
 }
 
+TEST_F(SpeedRecoveryTest, AProducerThatIsOfNoMoreUseIsOpenedAgain) {
+  StartInTheMiddle();
+  harness_.Settle({layer_.get()});
+  harness_.Publish({.user = "ann", .item = "i1"});
+  harness_.log.FailNext(Operation::kBegin, 1, absl::UnavailableError("injected: broken"));
+  harness_.Settle({layer_.get()});
+  EXPECT_EQ(Metric("tributary_speed_aborts_total"), 0);
+}
+
 TEST_F(SpeedRecoveryTest, AnAbortedCommitThrowsTheStateAwayAndAppliesAgain) {
   StartInTheMiddle();
   harness_.log.FailNext(Operation::kCommit, 1, absl::AbortedError("injected"));
@@ -246,7 +255,7 @@ TEST_F(SpeedRecoveryTest, ASecondInstanceOfTheSameNameFencesTheFirst) {
 
 TEST_F(SpeedRecoveryTest, ATransactionThatTheBrokerTimedOutEndsTheInstanceCleanly) {
   StartInTheMiddle();
-  harness_.log.ExpireTransaction("tributary-speed-one");
+  harness_.ExpireTransactions();
   absl::Status status;
   for (int round = 0; round < 100 && status.ok(); ++round) status = harness_.Round(*layer_);
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;

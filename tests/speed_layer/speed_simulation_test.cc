@@ -58,7 +58,7 @@ class Simulation {
     // One goes for good: the broker ends its session and what it had open.
     layers_[1].reset();
     harness_.log.ExpireMember(kGroup, "instance1");
-    harness_.log.ExpireTransaction(kGroup + "-instance1");
+    harness_.ExpireTransactions("instance1");
     for (int round = 0; round < 100; ++round) Step(0);  // It may learn only now that it was fenced.
     while (!layers_[0]) Start(0);
     ASSERT_NE(layers_[0], nullptr);
@@ -127,7 +127,7 @@ class Simulation {
         harness_.log.Compact(topic);
         break;
       case 9:
-        harness_.log.ExpireTransaction(absl::StrCat(kGroup, "-instance", i));
+        harness_.ExpireTransactions(absl::StrCat("instance", i));
         break;
       case 10:
         harness_.log.HoldPartition({Pick(2) ? "events" : topic, partition});
