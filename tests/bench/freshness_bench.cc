@@ -1,12 +1,14 @@
 // From the moment an event was due to an answer that holds it, with all three processes on a real Kafka: Publish, Kafka,
 // speed layer, Kafka, serving, Recommend. Open loop at a fixed rate: a late start counts against us.
-// Peer: the same rate through Kafka alone (one producer, one reader), in the same run.
+// Peer: the same rate through Kafka alone (one producer, one reader), in the same run. The steps on the way are reported
+// apart: the answer to Publish, and the speed layer's progress as a reader of its own sees it.
 #include <poll.h>
 
 #include <algorithm>
 #include <atomic>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -18,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/event_log/event_log.h"
+#include "common/event_log/topics.h"
 #include "common/process/stop_signal.h"
 #include "common/sync/mutex.h"
 #include "tests/bench/report.h"
@@ -27,6 +30,7 @@
 namespace tributary::bench {
 namespace {
 
+constexpr int kPartitions = 4;
 constexpr int kCheckpointMs = 200;   // The default of the configuration.
 
 struct Options {
@@ -34,6 +38,8 @@ struct Options {
   int seconds = 20;
   int warm_up_seconds = 5;
   int users = 2000;
+  int ask_every = 1;        // Every so manyth event is asked for; all are published.
+  bool steps = false;       // Watch the speed layer's progress too, which costs another reader.
 };
 
 // The value below which `share` of the samples lie, in milliseconds.
@@ -63,6 +69,7 @@ void OpenLoop(const Options& options, Send send) {
 // One event on its way: published, then asked for.
 struct Probe {
   absl::Time due;
+  absl::Time acknowledged;
   grpc::ClientContext publish_context;
   v1::PublishRequest publish;
   v1::PublishResponse published;
@@ -71,8 +78,70 @@ struct Probe {
   v1::RecommendResponse recommended;
 };
 
-std::vector<absl::Duration> MeasureTributary(const Options& options) {
-  integration::Installation installation("freshness", 4, kCheckpointMs);
+// From when the events were due, in the order of the steps.
+struct Steps {
+  std::vector<absl::Duration> published;
+  std::vector<absl::Duration> applied;
+  std::vector<absl::Duration> visible;
+};
+
+// Notes when the speed layer's progress becomes readable, as serving reads it.
+class ProgressWatch {
+ public:
+  ProgressWatch(EventLog& log, const std::string& topic)
+      : seen_(kPartitions), thread_([this, &log, topic] { Follow(log, topic); }) {}
+  void Finish() {
+    done_.store(true);
+    thread_.join();
+  }
+  // When the event was first seen to be applied. After Finish, for an event that was answered.
+  absl::Time AppliedAt(const v1::EventPosition& position) const {
+    const auto& seen = seen_.at(static_cast<size_t>(position.partition()));
+    const auto first = std::upper_bound(seen.begin(), seen.end(), position.offset(),
+                                        [](int64_t offset, const auto& entry) { return offset < entry.first; });
+    CHECK(first != seen.end()) << "answered and not applied: offset=" << position.offset();
+    return first->second;
+  }
+
+ private:
+  void Follow(EventLog& log, const std::string& topic) {
+    auto reader = log.OpenReader(Isolation::kUncommitted);
+    CHECK(reader.ok()) << reader.status();
+    for (size_t p = 0; p < seen_.size(); ++p) {
+      CHECK((*reader)->Start({topic, PartitionId{static_cast<int32_t>(p)}}, Offset{0}).ok());
+    }
+    bool drained = false;
+    while (!done_.load() || !drained) {
+      drained = true;
+      const auto polled = (*reader)->Poll(absl::Milliseconds(50), 1000);
+      CHECK(polled.ok()) << polled.status();
+      const absl::Time now = absl::Now();
+      for (const LogEvent& event : *polled) {
+        const auto* record = std::get_if<LogRecord>(&event);
+        v1::Progress progress;
+        if (record != nullptr && record->key == kProgressKey && record->value && progress.ParseFromString(*record->value)) {
+          drained = false;
+          auto& seen = seen_[static_cast<size_t>(Value(record->source.partition))];
+          const int64_t applied = progress.position().applied_offset();
+          if (seen.empty() || applied > seen.back().first) {
+            seen.emplace_back(applied, now);
+          }
+        }
+      }
+    }
+  }
+
+  std::vector<std::vector<std::pair<int64_t, absl::Time>>> seen_;   // By partition: applied offset, since when.
+  std::atomic<bool> done_{false};
+  std::thread thread_;
+};
+
+Steps MeasureTributary(const Options& options) {
+  integration::Installation installation("freshness", kPartitions, kCheckpointMs);
+  std::optional<ProgressWatch> progress;
+  if (options.steps) {
+    progress.emplace(installation.log(), installation.topic("speed-views"));
+  }
   const auto serving = installation.StartServing();
   const auto speed = installation.StartSpeed();
   const v1::PublishResponse first = installation.Publish("user-0", v1::VIEW, "item-0");
@@ -82,9 +151,10 @@ std::vector<absl::Duration> MeasureTributary(const Options& options) {
   const int total = options.rate * (options.warm_up_seconds + options.seconds);
   Mutex mutex;
   CondVar done;
-  std::vector<absl::Duration> samples;
+  Steps steps;
   int finished = 0;
   int failed = 0;
+  std::string first_failure;
   std::vector<std::unique_ptr<Probe>> probes(static_cast<size_t>(total));
   auto& events = *installation.events().async();
   auto& recommendations = *installation.recommendations().async();
@@ -97,9 +167,14 @@ std::vector<absl::Duration> MeasureTributary(const Options& options) {
       visible = visible && degradation != v1::FRESHNESS_NOT_REACHED;
     }
     MutexLock lock(mutex);
-    failed += !visible;
+    if (!visible && ++failed == 1) {
+      first_failure = status.ok() ? "its answer did not hold the event" : status.error_message();
+    }
     if (visible && n >= warm_up) {
-      samples.push_back(now - probe.due);
+      steps.published.push_back(probe.acknowledged - probe.due);
+      if (n % options.ask_every == 0) {
+        steps.visible.push_back(now - probe.due);
+      }
     }
     ++finished;
     done.NotifyAll();
@@ -115,11 +190,12 @@ std::vector<absl::Duration> MeasureTributary(const Options& options) {
     event.set_type(v1::VIEW);
     event.set_item_id(absl::StrCat("item-", n % 997));
     events.Publish(&probe.publish_context, &probe.publish, &probe.published, [&, n](grpc::Status status) {
-      if (!status.ok()) {
+      Probe& published = *probes[static_cast<size_t>(n)];
+      published.acknowledged = absl::Now();
+      if (!status.ok() || n % options.ask_every != 0) {
         finish(n, status);
         return;
       }
-      Probe& published = *probes[static_cast<size_t>(n)];
       published.recommend.set_user_id(published.publish.event().user_id());
       published.recommend.set_limit(1);
       *published.recommend.mutable_min_freshness() = published.published.token();
@@ -131,8 +207,17 @@ std::vector<absl::Duration> MeasureTributary(const Options& options) {
 
   MutexLock lock(mutex);
   CHECK(done.AwaitFor(mutex, absl::Seconds(30), [&] { return finished == total; })) << finished << " of " << total;
-  CHECK_EQ(failed, 0) << "answers that never held their event";
-  return samples;
+  CHECK_EQ(failed, 0) << "events that no answer held; of the first: " << first_failure;
+  if (progress) {
+    progress->Finish();
+    for (int n = warm_up; n < total; ++n) {
+      const Probe& probe = *probes[static_cast<size_t>(n)];
+      if (n % options.ask_every == 0) {   // Answered, so surely applied.
+        steps.applied.push_back(progress->AppliedAt(probe.published.position()) - probe.due);
+      }
+    }
+  }
+  return steps;
 }
 
 std::vector<absl::Duration> MeasureKafkaAlone(const Options& options) {
@@ -182,12 +267,21 @@ std::vector<absl::Duration> MeasureKafkaAlone(const Options& options) {
 
 void Run(const Options& options) {
   std::vector<absl::Duration> peer = MeasureKafkaAlone(options);
-  std::vector<absl::Duration> ours = MeasureTributary(options);
-  std::cerr << ours.size() << " events at " << options.rate << "/s, after " << options.warm_up_seconds
+  Steps ours = MeasureTributary(options);
+  std::cerr << ours.visible.size() << " events at " << options.rate << "/s, after " << options.warm_up_seconds
             << " s of warm-up\n";
   Report report("freshness");
-  report.Add("visible_p50_ms", Percentile(ours, 0.5), "ms", "kafka_round_trip", Percentile(peer, 0.5));
-  report.Add("visible_p99_ms", Percentile(ours, 0.99), "ms", "kafka_round_trip", Percentile(peer, 0.99));
+  const auto add = [&](absl::string_view step, std::vector<absl::Duration>& samples) {
+    for (const auto& [name, share] : {std::pair("p50", 0.5), std::pair("p99", 0.99), std::pair("p999", 0.999)}) {
+      report.Add(absl::StrCat(step, "_", name, "_ms"), Percentile(samples, share), "ms", "kafka_round_trip",
+                 Percentile(peer, share));
+    }
+  };
+  add("published", ours.published);
+  if (options.steps) {
+    add("applied", ours.applied);
+  }
+  add("visible", ours.visible);
 }
 
 }  // namespace
@@ -200,6 +294,9 @@ int main(int argc, char** argv) {
   CLI::App app{"Time from an event to an answer that holds it, through a real Kafka."};
   app.add_option("--rate", options.rate, "events a second")->check(CLI::Range(1, 100000));
   app.add_option("--seconds", options.seconds, "measured time")->check(CLI::Range(1, 3600));
+  app.add_option("--ask-every", options.ask_every, "ask for one of so many events; all are published")
+      ->check(CLI::Range(1, 1000));
+  app.add_flag("--steps", options.steps, "watch the speed layer's progress too");
   app.add_flag("--smoke", smoke, "a short run at a low rate");
   CLI11_PARSE(app, argc, argv);
   if (smoke) {
