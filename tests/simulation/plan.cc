@@ -31,13 +31,13 @@ class Planner {
     // Every world has its own weather: mostly one kind of fault, all of them, or hardly any.
     calm_ = 2 + Pick(12);
     const int64_t events = kMinEvents + Pick(100);
-    const int64_t between_quiet = events / (2 + Pick(3));
+    const int64_t between_quiet = events / (2 + Pick(2));
     for (int64_t i = 0; i < events; ++i) {
       Tick();
       Event();
       while (OneIn(calm_)) Fault();
       Layers();
-      if (OneIn(events / 5)) Batch(Action::kBatch);
+      if (OneIn(events / 4)) Batch(Action::kBatch);
       if (OneIn(25)) Change();
       if (i > 0 && i % between_quiet == 0) Do({Action::kQuiet});
     }
@@ -204,21 +204,17 @@ class Planner {
 
   // Two swaps and a rollback at the least, each with traffic between and everything checked.
   void Finish() {
-    for (int round = 0; round < 2; ++round) {
-      Do({Action::kQuiet});
-      Batch(Action::kBatch);
-      for (int i = 0; i < 5; ++i) {
-        Tick();
-        Event();
-        Layers();
-      }
-      Do({Action::kQuiet});
-      Do({Action::kBatch});
+    Do({Action::kQuiet});
+    Do({Action::kBatch});
+    Do({Action::kQuiet});
+    for (int i = 0; i < 10; ++i) {
+      Tick();
+      Event();
+      Layers();
     }
-    for (const int64_t age : {0, 1, 0}) {
-      Do({Action::kQuiet});
-      Do({Action::kActivate, 0, age});
-    }
+    Do({Action::kBatch});
+    Do({Action::kQuiet});
+    Do({Action::kActivate, 0, 1});
     Do({Action::kQuiet});
   }
 

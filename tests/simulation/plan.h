@@ -16,7 +16,7 @@ inline constexpr int kPartitions = 3;
 inline constexpr int kMaxPartitions = 5;
 inline constexpr int kSegmentSize = 16;
 inline constexpr int kSpeedSlots = 3;
-inline constexpr int kReplicas = 3;
+inline constexpr int kReplicas = 2;
 inline constexpr int kMachines = 2 + kReplicas;  // Speed, batch, replicas: each has a clock.
 inline constexpr int64_t kBegin = 1'700'000'000'000;
 

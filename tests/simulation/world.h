@@ -38,7 +38,7 @@ struct Tally {
 };
 
 // A broker, producers, the three layers and their machines, in one thread. Replica 0 shares the batch layer's directory,
-// the others have copies.
+// the other has a copy.
 class World {
  public:
   // `dir` must be empty.
