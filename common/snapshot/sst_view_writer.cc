@@ -107,18 +107,20 @@ absl::Status BuildDatabase(const std::string& path, absl::Span<const std::unique
       db->DestroyColumnFamilyHandle(family);
     }
   };
+  // All at once: each call writes a file of options.
+  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   for (const std::unique_ptr<SstViewWriter>& view : views) {
-    rocksdb::ColumnFamilyHandle* family = nullptr;
-    TRIBUTARY_RETURN_IF_ERROR(
-        FromRocksdb(db->CreateColumnFamily(TableOptions(view->view()), std::string(ViewName(view->view())), &family), what));
-    families.push_back(family);
-    if (view->files().empty()) {
+    descriptors.emplace_back(std::string(ViewName(view->view())), TableOptions(view->view()));
+  }
+  TRIBUTARY_RETURN_IF_ERROR(FromRocksdb(db->CreateColumnFamilies(descriptors, &families), what));
+  for (size_t i = 0; i < views.size(); ++i) {
+    if (views[i]->files().empty()) {
       continue;
     }
     rocksdb::IngestExternalFileOptions ingest;
     ingest.move_files = true;
     ingest.write_global_seqno = false;   // The files stay as they were written.
-    TRIBUTARY_RETURN_IF_ERROR(FromRocksdb(db->IngestExternalFile(family, view->files(), ingest), what));
+    TRIBUTARY_RETURN_IF_ERROR(FromRocksdb(db->IngestExternalFile(families[i], views[i]->files(), ingest), what));
   }
   std::move(release).Invoke();
   TRIBUTARY_RETURN_IF_ERROR(FromRocksdb(db->Close(), what));
