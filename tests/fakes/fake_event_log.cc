@@ -27,6 +27,20 @@ absl::Status OutOfUse(const absl::Status& cause) {
 
 // ---- Operations ----
 
+void FakeEventLog::Interrupt(Operation operation) {
+  std::function<void()> meanwhile;
+  {
+    MutexLock lock(mutex_);
+    const auto found = interruptions_.find(operation);
+    if (found == interruptions_.end()) {
+      return;
+    }
+    meanwhile = std::move(found->second);
+    interruptions_.erase(found);
+  }
+  meanwhile();
+}
+
 absl::Status FakeEventLog::Enter(Operation operation) {
   if (held_.contains(operation)) {
     changed_.Await(mutex_, [&] { return !held_.contains(operation); });

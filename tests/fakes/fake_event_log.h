@@ -2,6 +2,7 @@
 #define TRIBUTARY_TESTS_FAKES_FAKE_EVENT_LOG_H_
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -52,7 +53,10 @@ class FakeEventLog final : public EventLog {
   // The next `count` operations of the kind answer `status`. A record of a transaction, or one that is queued, fails as
   // it would: in Commit (Aborted) and in Flush; nothing of the transaction that comes after such a record is written.
   void FailNext(Operation operation, int count, absl::Status status, When when = When::kInstead);
-  // Failures that did not come yet do not come any more.
+  // Before the next operation of the kind (kBegin, kCommit) `meanwhile` is called, by the thread that asks for it: what
+  // happens while a process stands still in the middle of its work. It may use the log.
+  void InterruptNext(Operation operation, std::function<void()> meanwhile);
+  // Failures and interruptions that did not come yet do not come any more.
   void StopFailing();
   // Calls of the kind wait until Release. For tests with threads.
   void Hold(Operation operation);
@@ -112,6 +116,7 @@ class FakeEventLog final : public EventLog {
   // Runs `body` as one operation of the broker, with its failures.
   template <typename Body>
   auto Run(Operation operation, Body body) -> decltype(body()) {
+    Interrupt(operation);
     MutexLock lock(mutex_);
     TRIBUTARY_RETURN_IF_ERROR(Enter(operation));
     auto result = body();
@@ -126,6 +131,7 @@ class FakeEventLog final : public EventLog {
     body();
     changed_.NotifyAll();
   }
+  void Interrupt(Operation operation);
   absl::Status Enter(Operation operation);
   absl::Status InjectedFailure(Operation operation, When when);
   absl::StatusOr<EventPosition> Append(ProduceRecord record, fake_log::TransactionNumber transaction);
@@ -141,6 +147,7 @@ class FakeEventLog final : public EventLog {
   bool away_ = false;
   std::set<Operation> held_;
   std::map<Operation, std::deque<Fault>> faults_;
+  std::map<Operation, std::function<void()>> interruptions_;
   fake_log::Storage storage_;
   fake_log::Groups groups_;
 };

@@ -24,8 +24,15 @@ void FakeEventLog::FailNext(Operation operation, int count, absl::Status status,
   Change([&]() { faults_[operation].push_back({count, std::move(status), when}); });
 }
 
+void FakeEventLog::InterruptNext(Operation operation, std::function<void()> meanwhile) {
+  Change([&]() { interruptions_[operation] = std::move(meanwhile); });
+}
+
 void FakeEventLog::StopFailing() {
-  Change([&]() { faults_.clear(); });
+  Change([&]() {
+    faults_.clear();
+    interruptions_.clear();
+  });
 }
 
 void FakeEventLog::Hold(Operation operation) {

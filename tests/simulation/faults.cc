@@ -43,6 +43,11 @@ absl::Status World::DoFault(const Step& step) {
     case Action::kFail:
       Fail(step);
       break;
+    case Action::kPause:
+      log_.InterruptNext(
+          step.who % 2 == 0 ? FakeEventLog::Operation::kBegin : FakeEventLog::Operation::kCommit,
+          [this, steps = step.number] { DoSome(steps); });
+      break;
     case Action::kHold:
       log_.HoldPartition(PartitionOf(step));
       break;
@@ -98,13 +103,7 @@ void World::Fail(const Step& step) {
 void World::Truncate(const Step& step) {
   const PartitionId partition{step.who % partitions_};
   truth_.Read(log_, partitions_);
-  int64_t applied = 0;
-  for (const LogRecord& record : log_.Records({topics_.speed_views, partition}, Isolation::kCommitted)) {
-    v1::Progress progress;
-    if (record.key == kProgressKey && record.value && progress.ParseFromString(*record.value)) {
-      applied = progress.position().applied_offset();
-    }
-  }
+  const int64_t applied = LastProgress(Value(partition)).position().applied_offset();
   const int64_t free = std::min(applied, Value(batch_.HistoryEnd(partition)));
   log_.TruncateBefore({topics_.events, partition}, Offset{free * step.number / 100});
 }

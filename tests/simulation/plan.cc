@@ -145,7 +145,7 @@ class Planner {
     const int slot = static_cast<int>(Pick(kSpeedSlots));
     const int replica = static_cast<int>(Pick(kReplicas));
     const int partition = static_cast<int>(Pick(kMaxPartitions));
-    switch (Pick(28)) {
+    switch (Pick(31)) {
       case 0:
         return Do({Action::kCrashSpeed, slot});
       case 1:  // Both go on under one name.
@@ -197,6 +197,10 @@ class Planner {
       case 26:
         if (OneIn(4)) Batch(Action::kDiskFull);
         return;
+      case 27:
+      case 28:
+      case 29:
+        return Do({Action::kPause, static_cast<int>(Pick(2)), 1 + Pick(40)});
       default:
         return Do({Action::kLeftovers});
     }

@@ -47,12 +47,59 @@ absl::Status World::QuietPoint() {
   TRIBUTARY_RETURN_IF_ERROR(SettleSpeed());
   truth_.Read(log_, partitions_);
   TRIBUTARY_RETURN_IF_ERROR(CheckSpeed());
+  TRIBUTARY_RETURN_IF_ERROR(CheckFloors());
   for (int i = 0; i < kReplicas; ++i) {
     TRIBUTARY_RETURN_IF_ERROR(SettleReplica(i));
     const Replica& replica = *replicas_[static_cast<size_t>(i)];
+    TRIBUTARY_RETURN_IF_ERROR(CheckFollowed(replica));
     TRIBUTARY_RETURN_IF_ERROR(checker_.CheckTotals(replica, /*at_rest=*/true));
     for (int user = 0; user < kUsers; ++user) {
       TRIBUTARY_RETURN_IF_ERROR(checker_.CheckAnswer(replica, absl::StrCat("user-", user), /*variant=*/user));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// What is announced can be rolled back to: no floor lies above its W.
+absl::Status World::CheckFloors() {
+  std::map<std::string, v1::SnapshotAnnouncement> announced;
+  for (const LogRecord& record : log_.Records({topics_.snapshots, PartitionId{0}}, Isolation::kCommitted)) {
+    announced[record.key].ParseFromString(record.value.value_or(""));
+  }
+  for (int partition = 0; partition < partitions_; ++partition) {
+    const int64_t floor = LastProgress(partition).position().floor();
+    for (const auto& [generation, announcement] : announced) {
+      if (announcement.status() == v1::RETIRED) continue;
+      int64_t watermark = 0;
+      for (const v1::PartitionWatermark& mark : announcement.watermarks()) {
+        if (mark.partition() == partition) watermark = mark.watermark();
+      }
+      if (floor > watermark) {
+        return Failed("floor", absl::StrCat("of partition ", partition, " is ", floor, " above W=", watermark,
+                                            " of generation ", generation, ", which is retained"));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+// A user of whom the speed layer has nothing left is none of the replica's either.
+absl::Status World::CheckFollowed(const Replica& replica) {
+  EpochGuard guard;
+  for (int partition = 0; partition < partitions_; ++partition) {
+    std::map<std::string, bool> there;
+    for (const LogRecord& record : log_.Records({topics_.speed_views, PartitionId{partition}}, Isolation::kCommitted)) {
+      there[record.key] = record.value.has_value();
+    }
+    for (int i = 0; i < kUsers; ++i) {
+      const std::string user = absl::StrCat("user-", i);
+      const serving::LiveUserViews* views = replica.process().live.FindUser(user);
+      if (views == nullptr || there[user]) continue;
+      for (const auto& view : views->views) {
+        if (Value(view->partition) == partition && (!view->facts.empty() || !view->recent.empty())) {
+          return Failed("followed", absl::StrCat(user, " has a view on partition ", partition, " that was deleted"));
+        }
+      }
     }
   }
   return absl::OkStatus();
@@ -168,10 +215,7 @@ absl::Status World::CheckSpeed() {
   // An instance that finds snapshots and no progress passes over what is too old to matter.
   bool passed_over = false;
   for (int partition = 0; partition < partitions_; ++partition) {
-    v1::Progress progress;
-    for (const LogRecord& record : log_.Records({topics_.speed_views, PartitionId{partition}}, Isolation::kCommitted)) {
-      if (record.key == kProgressKey && record.value) progress.ParseFromString(*record.value);
-    }
+    const v1::Progress progress = LastProgress(partition);
     std::map<Verdict, int64_t>& wanted = verdicts[partition];
     const int64_t all = wanted[Verdict::kAccepted] + wanted[Verdict::kDuplicate] + wanted[Verdict::kRejected];
     const int64_t got = progress.accepted() + progress.duplicates() + progress.dead_lettered();

@@ -13,9 +13,9 @@ constexpr size_t kMaxZombies = 3;
 std::string SpeedFleet::InstanceName(int slot) { return absl::StrCat("instance-", slot); }
 
 bool SpeedFleet::Start(int slot) {
-  std::unique_ptr<speed::SpeedLayer>& layer = slots_[static_cast<size_t>(slot)];
+  Instance& layer = slots_[static_cast<size_t>(slot)];
   if (layer != nullptr) {
-    zombies_.push_back(std::move(layer));
+    zombies_.push_back(std::exchange(layer, nullptr));
     if (zombies_.size() > kMaxZombies) zombies_.pop_front();
   }
   speed::SpeedLayer::Options options{.config = config_, .poll_timeout = absl::ZeroDuration(), .retry_seed = 1};
@@ -31,31 +31,45 @@ absl::Status SpeedFleet::Excuse(const absl::Status& status) {
   return absl::InternalError(absl::StrCat("speed layer gave up: ", status.ToString()));
 }
 
-absl::Status SpeedFleet::Round(int slot) {
-  std::unique_ptr<speed::SpeedLayer>& layer = slots_[static_cast<size_t>(slot)];
-  if (layer == nullptr) return absl::OkStatus();
-  const absl::Status status = layer->RunOnce();
-  if (!status.ok()) layer.reset();
+absl::Status SpeedFleet::RoundOf(const Instance& instance, bool* end) {
+  if (!in_round_.insert(instance.get()).second) return absl::OkStatus();
+  const absl::Status status = instance->RunOnce();
+  in_round_.erase(instance.get());
+  *end = !status.ok();
   return Excuse(status);
+}
+
+absl::Status SpeedFleet::Round(int slot) {
+  const Instance instance = slots_[static_cast<size_t>(slot)];
+  if (instance == nullptr) return absl::OkStatus();
+  bool end = false;
+  const absl::Status status = RoundOf(instance, &end);
+  if (end && layer(slot) == instance.get()) slots_[static_cast<size_t>(slot)] = nullptr;
+  return status;
 }
 
 absl::Status SpeedFleet::ZombieRound() {
   if (zombies_.empty()) return absl::OkStatus();
-  std::unique_ptr<speed::SpeedLayer> zombie = std::move(zombies_.front());
+  const Instance zombie = zombies_.front();
   zombies_.pop_front();
-  const absl::Status status = zombie->RunOnce();
-  if (status.ok()) zombies_.push_back(std::move(zombie));
-  return Excuse(status);
+  bool end = false;
+  const absl::Status status = RoundOf(zombie, &end);
+  if (!end) zombies_.push_back(zombie);
+  return status;
 }
 
 void SpeedFleet::Stop(int slot) {
-  if (layer(slot) == nullptr) return;
+  if (layer(slot) == nullptr || in_round_.contains(layer(slot))) return;
   (void)layer(slot)->Stop();  // What it could not commit, its successor applies again.
   Crash(slot);
 }
 
 void SpeedFleet::ExpireTransactions(int slot) {
   for (const char* turn : {"-0", "-1"}) log_.ExpireTransaction(absl::StrCat(Group(), "-", InstanceName(slot), turn));
+}
+
+void SpeedFleet::Crash(int slot) {
+  if (!in_round_.contains(layer(slot))) slots_[static_cast<size_t>(slot)] = nullptr;
 }
 
 void SpeedFleet::BuryTheDead() {

@@ -4,6 +4,7 @@
 #include <array>
 #include <deque>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -29,7 +30,7 @@ class SpeedFleet {
   absl::Status Round(int slot);
   absl::Status ZombieRound();
   void Stop(int slot);
-  void Crash(int slot) { slots_[static_cast<size_t>(slot)].reset(); }
+  void Crash(int slot);
   // Ends the zombies, and what the broker keeps for instances that are gone.
   void BuryTheDead();
 
@@ -40,6 +41,10 @@ class SpeedFleet {
   void ExpireTransactions(int slot);
 
  private:
+  using Instance = std::shared_ptr<speed::SpeedLayer>;  // Shared by its slot and its round.
+
+  // One round, unless the instance stands still in the middle of one. `*end`: it is at its end.
+  absl::Status RoundOf(const Instance& instance, bool* end);
   // OK when the end of an instance with this error is nothing to wonder at.
   static absl::Status Excuse(const absl::Status& status);
 
@@ -47,8 +52,9 @@ class SpeedFleet {
   const FakeClock& clock_;
   const v1::Config config_;
   MetricsRegistry metrics_;
-  std::array<std::unique_ptr<speed::SpeedLayer>, kSpeedSlots> slots_;
-  std::deque<std::unique_ptr<speed::SpeedLayer>> zombies_;
+  std::array<Instance, kSpeedSlots> slots_;
+  std::deque<Instance> zombies_;
+  std::set<const speed::SpeedLayer*> in_round_;
 };
 
 }  // namespace tributary::simulation

@@ -58,6 +58,8 @@ const char* NameOf(Action action) {
       return "rebalance";
     case Action::kFail:
       return "fail";
+    case Action::kPause:
+      return "pause in the middle of a round";
     case Action::kHold:
       return "hold partition";
     case Action::kRelease:

@@ -37,6 +37,7 @@ enum class Action {
   kExpireTransaction,  // [slot]
   kRebalance,
   kFail,          // [operation; count; 0 Unavailable instead, 1 Unavailable after the effect, 2 Aborted]
+  kPause,         // [0 Begin, 1 Commit; steps] Who asks for this next stands still meanwhile.
   kHold,          // [partition; topic] Nothing new is delivered.
   kRelease,       // [partition; topic]
   kDelayMarkers,  // [partition; topic]

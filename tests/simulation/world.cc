@@ -139,6 +139,14 @@ absl::Status World::Do(const Step& step) {
   }
 }
 
+v1::Progress World::LastProgress(int partition) const {
+  v1::Progress progress;
+  for (const LogRecord& record : log_.Records({topics_.speed_views, PartitionId{partition}}, Isolation::kCommitted)) {
+    if (record.key == kProgressKey && record.value) progress.ParseFromString(*record.value);
+  }
+  return progress;
+}
+
 void World::LetTimePass(absl::Duration time) {
   broker_clock_.Advance(time);
   for (FakeClock& clock : clocks_) clock.Advance(time);

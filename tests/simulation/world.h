@@ -67,8 +67,12 @@ class World {
   std::string WhatSpeedLacks();  // To be at rest; empty: nothing.
   absl::Status SettleReplica(int number);
   absl::Status CheckSpeed();
+  absl::Status CheckFloors();
+  absl::Status CheckFollowed(const Replica& replica);
 
   absl::Status Do(const Step& step);
+  // Of a partition, committed.
+  v1::Progress LastProgress(int partition) const;
   // The steps that a batch run lets happen between its own.
   void DoSome(int64_t steps);
   absl::Status RunBatch(const Step& step);

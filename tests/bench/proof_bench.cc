@@ -1,0 +1,65 @@
+// How fast the simulation proves, and what it finds of the bugs that were put in on purpose.
+//   proof/seeds_per_hour           on one core
+//   proof/deliberate_bugs_total    patches in tests/simulation/mutants
+//   proof/deliberate_bugs_found    of them; not with --smoke, it builds each
+#include <cstdio>
+#include <iostream>
+#include <regex>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "glog/logging.h"
+#include "tests/bench/report.h"
+#include "tests/simulation/run_in_child.h"
+
+namespace tributary::bench {
+namespace {
+
+void MeasureSeeds(bool smoke, Report& report) {
+  const int seeds = smoke ? 3 : 100;
+  const absl::Time begin = absl::Now();
+  for (int seed = 1; seed <= seeds; ++seed) {
+    const simulation::Outcome outcome = simulation::RunSeed(static_cast<uint64_t>(seed));
+    CHECK(outcome.ok()) << "seed=" << seed << " " << outcome.detail;
+  }
+  report.Add("seeds_per_hour", seeds / absl::ToDoubleHours(absl::Now() - begin), "seeds/h");
+}
+
+void CountBugs(bool smoke, Report& report) {
+  const std::string run = absl::StrCat("tests/simulation/mutants/run.sh ", smoke ? "--apply-only" : "", " 2>&1");
+  FILE* const output = popen(run.c_str(), "r");
+  CHECK(output != nullptr);
+  std::string last;
+  for (char line[4096]; fgets(line, sizeof(line), output) != nullptr;) {
+    last = line;
+    std::cerr << line;
+  }
+  pclose(output);
+  std::smatch match;
+  if (smoke) {
+    CHECK(std::regex_search(last, match, std::regex("([0-9]+) patches apply"))) << last;
+    report.Add("deliberate_bugs_total", std::stod(match[1]), "bugs");
+    return;
+  }
+  CHECK(std::regex_search(last, match, std::regex("found: ([0-9]+) of ([0-9]+)"))) << last;
+  report.Add("deliberate_bugs_found", std::stod(match[1]), "bugs");
+  report.Add("deliberate_bugs_total", std::stod(match[2]), "bugs");
+}
+
+}  // namespace
+}  // namespace tributary::bench
+
+int main(int argc, char** argv) {
+  tributary::simulation::FixAddresses(argv);
+  CLI::App app("Measures the simulation", "bench_proof");
+  bool smoke = false;
+  app.add_flag("--smoke", smoke, "Only that it runs");
+  CLI11_PARSE(app, argc, argv);
+  google::InitGoogleLogging(argv[0]);
+  FLAGS_minloglevel = google::FATAL;
+  tributary::bench::Report report("proof");
+  tributary::bench::MeasureSeeds(smoke, report);
+  tributary::bench::CountBugs(smoke, report);
+}
