@@ -11,7 +11,8 @@ starts one Kafka broker on free ports for the run, and runs the tests with ctest
 The broker and its data are gone at the end, also after a failure or Ctrl-C.
 
 options:
-  --full          after the preset, build and run everything with the presets asan (ASan + UBSan) and tsan too
+  --full          after the preset, build and run everything with the presets asan (ASan + UBSan) and tsan too, and the
+                  deliberate bugs that the simulation must find (tests/simulation/mutants)
   --preset P      the CMake preset (default release)
   --label L       only tests whose label matches the regular expression L (ctest -L): unit, integration, simulation,
                   chaos, fuzz, bench, threads
@@ -72,3 +73,4 @@ export TSAN_OPTIONS=ignore_noninstrumented_modules=1:second_deadlock_stack=1
 for preset in "${presets[@]}"; do
   ctest --test-dir "build/$preset" --parallel "$jobs" --output-on-failure --no-tests=error "${selection[@]}"
 done
+if ((full)); then tests/simulation/mutants/run.sh --jobs "$jobs"; fi
