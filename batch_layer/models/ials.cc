@@ -1,19 +1,16 @@
 #include "batch_layer/models/ials.h"
 
-#include <xxhash.h>
-
 #include <Eigen/Core>
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cmath>
-#include <numbers>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "batch_layer/models/eigenbasis.h"
 #include "batch_layer/models/parallel.h"
+#include "batch_layer/models/random_normal.h"
 #include "common/status/status_macros.h"
 
 namespace tributary::batch {
@@ -27,15 +24,6 @@ constexpr size_t kSolveRows = 32;
 constexpr float kInitialDeviation = 0.1f;
 
 FactorMap Map(const Factors& factors) { return {factors.data(), Index{factors.rows()}, Index{factors.dimensions()}}; }
-
-// A standard normal value that depends on its coordinates alone (Box-Muller on a counter's hash).
-float Normal(uint64_t seed, uint32_t row, uint32_t column) {
-  const std::array<uint32_t, 2> counter = {row, column};
-  const XXH128_hash_t bits = XXH3_128bits_withSeed(counter.data(), sizeof(counter), seed);
-  const double u = (static_cast<double>(bits.low64 >> 11) + 1) * 0x1p-53;   // (0, 1]
-  const double v = static_cast<double>(bits.high64 >> 11) * 0x1p-53;        // [0, 1)
-  return static_cast<float>(std::sqrt(-2 * std::log(u)) * std::cos(2 * std::numbers::pi * v));
-}
 
 absl::Status CheckOptions(const IalsOptions& options) {
   const auto positive = [](float value) { return std::isfinite(value) && value > 0; };
@@ -102,15 +90,9 @@ void SolveIalsRows(const IalsRowSolver& solver, const SparseRows& observations, 
 
 absl::StatusOr<IalsModel> StartIals(const InteractionMatrix& matrix, const IalsOptions& options) {
   TRIBUTARY_RETURN_IF_ERROR(CheckOptions(options));
-  IalsModel model{Factors(matrix.rows(), options.dimensions), Factors(matrix.items(), options.dimensions)};
   const float deviation = kInitialDeviation / std::sqrt(static_cast<float>(options.dimensions));
-  for (uint32_t item = 0; item < matrix.items(); ++item) {
-    uint32_t column = 0;
-    for (float& value : model.items.row(item)) {
-      value = deviation * Normal(options.seed, item, column++);
-    }
-  }
-  return model;
+  return IalsModel{Factors(matrix.rows(), options.dimensions),
+                   RandomNormal(matrix.items(), options.dimensions, deviation, options.seed), {}};
 }
 
 absl::Status RunIalsEpoch(const InteractionMatrix& matrix, const IalsOptions& options, IalsModel* model) {
@@ -119,13 +101,17 @@ absl::Status RunIalsEpoch(const InteractionMatrix& matrix, const IalsOptions& op
   return CheckFinite(options, *model);
 }
 
+absl::Status FinishIals(const InteractionMatrix& matrix, const IalsOptions& options, IalsModel* model) {
+  model->item_eigenvalues = SolveSide(matrix.by_row(), options, &model->items, &model->users);
+  return CheckFinite(options, *model);
+}
+
 absl::StatusOr<IalsModel> TrainIals(const InteractionMatrix& matrix, const IalsOptions& options) {
   TRIBUTARY_ASSIGN_OR_RETURN(IalsModel model, StartIals(matrix, options));
   for (int epoch = 0; epoch < options.epochs; ++epoch) {
     TRIBUTARY_RETURN_IF_ERROR(RunIalsEpoch(matrix, options, &model));
   }
-  model.item_eigenvalues = SolveSide(matrix.by_row(), options, &model.items, &model.users);
-  TRIBUTARY_RETURN_IF_ERROR(CheckFinite(options, model));
+  TRIBUTARY_RETURN_IF_ERROR(FinishIals(matrix, options, &model));
   return model;
 }
 

@@ -33,7 +33,7 @@ struct IalsOptions {
 struct IalsModel {
   Factors users;
   Factors items;
-  // Set by TrainIals: with them `items` folds in a user (IalsRowSolver).
+  // Set by FinishIals: with them `items` folds in a user (IalsRowSolver).
   std::vector<float> item_eigenvalues;
 };
 
@@ -43,7 +43,9 @@ absl::StatusOr<IalsModel> StartIals(const InteractionMatrix& matrix, const IalsO
 // One epoch. `model` as StartIals or an earlier epoch with the same options left it. Internal: the factors are no longer
 // finite.
 absl::Status RunIalsEpoch(const InteractionMatrix& matrix, const IalsOptions& options, IalsModel* model);
-// StartIals, all epochs, and the users once more: every user's factors are then what folding in the user gives.
+// The users once more: every user's factors are then what folding in the user gives.
+absl::Status FinishIals(const InteractionMatrix& matrix, const IalsOptions& options, IalsModel* model);
+// StartIals, all epochs, FinishIals.
 absl::StatusOr<IalsModel> TrainIals(const InteractionMatrix& matrix, const IalsOptions& options);
 // L, summed in double. For tests and for watching a training.
 double IalsTotalLoss(const InteractionMatrix& matrix, const IalsOptions& options, const IalsModel& model);

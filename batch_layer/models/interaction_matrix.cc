@@ -9,6 +9,18 @@
 
 namespace tributary::batch {
 
+SparseRows::SparseRows(uint32_t columns, std::vector<std::vector<Entry>> rows) : column_count_(columns) {
+  for (std::vector<Entry>& row : rows) {
+    std::sort(row.begin(), row.end(), [](const Entry& a, const Entry& b) { return a.column < b.column; });
+    for (const Entry& entry : row) {
+      columns_.push_back(entry.column);
+      weights_.push_back(entry.weight);
+    }
+    offsets_.push_back(columns_.size());
+    std::vector<Entry>().swap(row);
+  }
+}
+
 absl::StatusOr<InteractionMatrix> InteractionMatrix::Create(uint32_t rows, uint32_t items,
                                                             std::vector<Interaction> interactions) {
   for (const Interaction& x : interactions) {

@@ -25,6 +25,15 @@ class SparseRows {
     size_t size() const { return columns.size(); }
   };
 
+  struct Entry {
+    uint32_t column = 0;
+    float weight = 0;   // Finite.
+  };
+
+  SparseRows() = default;
+  // Entries of a row have distinct columns below `columns`, in any order.
+  SparseRows(uint32_t columns, std::vector<std::vector<Entry>> rows);
+
   uint32_t rows() const { return static_cast<uint32_t>(offsets_.size() - 1); }
   uint32_t columns() const { return column_count_; }
   size_t entries() const { return columns_.size(); }

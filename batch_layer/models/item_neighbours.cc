@@ -19,16 +19,17 @@ ItemNeighbours::ItemNeighbours(const InteractionMatrix& sets, const NeighbourOpt
     if (size == 0 || (options.largest_set != 0 && size > options.largest_set)) {
       continue;
     }
-    set_scale_[s] = options.weighting == NeighbourWeighting::kCosine
-                        ? 1.0f
-                        : std::log1p(static_cast<float>(sets.items()) / static_cast<float>(size));
+    const auto length = static_cast<float>(size);
+    set_scale_[s] = options.weighting == NeighbourWeighting::kCosine  ? 1.0f
+                    : options.weighting == NeighbourWeighting::kTfIdf ? std::log1p(static_cast<float>(sets.items()) / length)
+                                                                      : 1 / std::sqrt(length);
   }
   ForEachBlock(sets.items(), kItemBlock, options.threads, [&](size_t begin, size_t end, int) {
     for (size_t i = begin; i < end; ++i) {
       const SparseRows::Row row = sets.by_item().row(static_cast<uint32_t>(i));
       double squares = 0;
       for (size_t s = 0; s < row.size(); ++s) {
-        const double value = Value(row.columns[s], row.weights[s]);
+        const double value = options_.weighting == NeighbourWeighting::kDegree ? 1 : Value(row.columns[s], row.weights[s]);
         squares += value * value;
       }
       item_norms_[i] = static_cast<float>(std::sqrt(squares));
@@ -37,7 +38,10 @@ ItemNeighbours::ItemNeighbours(const InteractionMatrix& sets, const NeighbourOpt
 }
 
 float ItemNeighbours::Value(uint32_t set, float weight) const {
-  return (options_.weighting == NeighbourWeighting::kCosine ? weight : std::sqrt(weight)) * set_scale_[set];
+  const float value = options_.weighting == NeighbourWeighting::kCosine  ? weight
+                      : options_.weighting == NeighbourWeighting::kTfIdf ? std::sqrt(weight)
+                                                                         : 1;
+  return value * set_scale_[set];
 }
 
 std::vector<std::vector<ScoredItem>> ItemNeighbours::Compute(uint32_t begin, uint32_t end) const {

@@ -13,9 +13,10 @@
 //
 //   similarity(i, j) = sum over sets s of v_si v_sj  /  (|v_i| |v_j| + shrink)        v_si = g(c_si) * r_s
 //   kCosine: g(c) = c, r_s = 1.   kTfIdf: g(c) = sqrt(c), r_s = log(1 + items / |s|): long sets say less of a pair.
+//   kDegree: g(c) = 1, r_s = 1 / sqrt|s|, and for |v_i| the root of the item's number of sets: R'R of item_item.h.
 namespace tributary::batch {
 
-enum class NeighbourWeighting { kCosine, kTfIdf };
+enum class NeighbourWeighting { kCosine, kTfIdf, kDegree };
 
 struct NeighbourOptions {
   size_t k = 50;                                              // Neighbours an item, at most. >= 1.

@@ -1,5 +1,7 @@
 #include "batch_layer/pipeline/interactions.h"
 
+#include <algorithm>
+
 #include "absl/types/span.h"
 
 namespace tributary::batch {
@@ -12,8 +14,8 @@ KindWeights WeightsOf(const v1::BatchConfig& config) {
   return weights;
 }
 
-void AppendInteractions(const UserHistory& history, uint32_t row, const KindWeights& weights, double dislike_rating_at_most,
-                        std::vector<Interaction>* interactions) {
+void AppendObservations(const UserHistory& history, uint32_t row, const KindWeights& weights, double dislike_rating_at_most,
+                        std::vector<Observation>* observations) {
   const absl::Span<const Decision> all = history.decisions();
   for (size_t begin = 0, end = 0; begin < all.size(); begin = end) {
     while (end < all.size() && all[end].item == all[begin].item) {
@@ -28,12 +30,14 @@ void AppendInteractions(const UserHistory& history, uint32_t row, const KindWeig
     }
     const Decision* const trade = LatestOf(decisions, {v1::PURCHASE, v1::RETURN});
     float weight = 0;
+    int64_t latest = decisions.front().key.event_time_unix_ms;
     for (const Decision& decision : decisions) {
       const bool returned = decision.kind == v1::PURCHASE && trade->kind == v1::RETURN;
       weight += returned ? 0 : weights[decision.kind];
+      latest = std::max(latest, decision.key.event_time_unix_ms);
     }
     if (weight > 0) {
-      interactions->push_back({row, Value(decisions.front().item), weight});
+      observations->push_back({{row, Value(decisions.front().item), weight}, latest});
     }
   }
 }

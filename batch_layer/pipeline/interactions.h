@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "batch_layer/models/interaction_matrix.h"
+#include "batch_layer/learning/validation.h"
 #include "batch_layer/models/kind_weights.h"
 #include "common/user_state/user_history.h"
 #include "tributary/v1/config.pb.h"
@@ -14,11 +14,11 @@ namespace tributary::batch {
 // The configured weights; a kind that is not named has 0.
 KindWeights WeightsOf(const v1::BatchConfig& config);
 
-// Appends what a user's long-term state says for items, as row `row`: per item the sum of the weights of its kinds. A
-// purchase that was returned says nothing; an item whose latest opinion (like, dislike, rating) is a dislike, or a rating
-// of at most `dislike_rating_at_most`, says nothing at all.
-void AppendInteractions(const UserHistory& history, uint32_t row, const KindWeights& weights, double dislike_rating_at_most,
-                        std::vector<Interaction>* interactions);
+// Appends what a user's long-term state says for items, as row `row`: per item the sum of the weights of its kinds, and the
+// time of its latest decision. A purchase that was returned says nothing; an item whose latest opinion (like, dislike,
+// rating) is a dislike, or a rating of at most `dislike_rating_at_most`, says nothing at all.
+void AppendObservations(const UserHistory& history, uint32_t row, const KindWeights& weights, double dislike_rating_at_most,
+                        std::vector<Observation>* observations);
 
 }  // namespace tributary::batch
 

@@ -134,8 +134,23 @@ class BatchRun {
 
   Result Compute() {
     TRIBUTARY_ASSIGN_OR_RETURN(views_, ComputeViews(dataset_, catalogue_, config_));
-    return absl::StrFormat("learned from %d users, %d popularity lists, %d sessions", views_.learned.size(),
-                           views_.popular.size(), views_.sessions);
+    return absl::StrFormat("learned from %d users, %d popularity lists, %d sessions%s", views_.learned_users.size(),
+                           views_.popular.size(), views_.sessions, Validation());
+  }
+
+  // What the validation slice said, for people.
+  std::string Validation() const {
+    if (!views_.learned.has_value() || views_.learned->metrics.empty()) {
+      return "";
+    }
+    std::string text = absl::StrFormat("; validation, %.1f ials + %.1f %s:", views_.learned->ials_weight,
+                                       1 - views_.learned->ials_weight, views_.learned->item_item_name);
+    for (const v1::QualityMetric& metric : views_.learned->metrics) {
+      if (metric.model().empty()) {
+        absl::StrAppendFormat(&text, " %s %.4f", metric.name(), metric.value());
+      }
+    }
+    return text;
   }
 
   Result Write() {
@@ -176,6 +191,16 @@ class BatchRun {
     manifest.set_code_version(std::string(CodeVersion()));
     manifest.set_instruction_set(dense::Best().instruction_set);
     manifest.set_seed(config_.batch().seed());
+    if (views_.learned.has_value()) {
+      const Learned& learned = *views_.learned;
+      *manifest.mutable_metrics() = {learned.metrics.begin(), learned.metrics.end()};
+      for (const auto& [source, weight] : {std::pair<std::string, double>{"ials", learned.ials_weight},
+                                           {learned.item_item_name, 1 - learned.ials_weight}}) {
+        v1::SourceWeight* const entry = manifest.add_source_weights();
+        entry->set_source(source);
+        entry->set_weight(weight);
+      }
+    }
     return manifest;
   }
 

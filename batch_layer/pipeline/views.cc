@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <numeric>
 #include <utility>
 
+#include "batch_layer/models/blend.h"
 #include "batch_layer/models/item_neighbours.h"
 #include "batch_layer/models/parallel.h"
 #include "batch_layer/models/popularity.h"
-#include "batch_layer/models/top_n.h"
 #include "batch_layer/pipeline/interactions.h"
 #include "common/status/status_macros.h"
 
@@ -15,7 +16,7 @@ namespace tributary::batch {
 namespace {
 
 constexpr size_t kUsersPerBlock = 256;
-constexpr uint32_t kUsersPerSlice = 64 * 128;     // Lists in memory at a time; a multiple of 64, as ScoreTopN wants.
+constexpr uint32_t kUsersPerSlice = 8192;         // Lists in memory at a time.
 
 std::vector<bool> Refused(const Dataset& dataset, const RunCatalogue& catalogue) {
   std::vector<bool> refused(dataset.users.size());
@@ -52,18 +53,6 @@ std::map<std::string, std::vector<ScoredItem>> ComputePopularity(const Dataset& 
   return popular;
 }
 
-IalsOptions OptionsOf(const v1::BatchConfig& config) {
-  IalsOptions options;
-  options.dimensions = config.ials().dimensions();
-  options.epochs = config.ials().epochs();
-  options.loss.unobserved_weight = static_cast<float>(config.ials().unobserved_weight());
-  options.loss.regularization = static_cast<float>(config.ials().regularization());
-  options.loss.regularization_exponent = static_cast<float>(config.ials().regularization_exponent());
-  options.seed = config.seed();
-  options.threads = config.threads();
-  return options;
-}
-
 v1::ScoredItems ToProto(const std::vector<ScoredItem>& list) {
   v1::ScoredItems message;
   for (const ScoredItem& scored : list) {
@@ -73,22 +62,48 @@ v1::ScoredItems ToProto(const std::vector<ScoredItem>& list) {
   return message;
 }
 
+// Lists of the users that were learned from, a slice at a time.
+class UserLists {
+ public:
+  UserLists(const Learned& learned, size_t list_length, int threads)
+      : learned_(learned),
+        blend_(learned.matrix, learned.ials, learned.item_item),
+        list_length_(list_length),
+        threads_(threads) {}
+
+  // Of the rows 0, 1, 2 ... in turn.
+  std::vector<ScoredItem> Next() {
+    if (next_ == lists_.size()) {
+      std::vector<uint32_t> rows(std::min(kUsersPerSlice, learned_.matrix.rows() - done_));
+      std::iota(rows.begin(), rows.end(), done_);
+      lists_ = blend_.TopN(rows, static_cast<float>(learned_.ials_weight), list_length_, /*exclude_own=*/false, threads_);
+      done_ += static_cast<uint32_t>(rows.size());
+      next_ = 0;
+    }
+    return std::move(lists_[next_++]);
+  }
+
+ private:
+  const Learned& learned_;
+  const Blend blend_;
+  const size_t list_length_;
+  const int threads_;
+  std::vector<std::vector<ScoredItem>> lists_;
+  size_t next_ = 0;
+  uint32_t done_ = 0;
+};
+
 absl::Status WriteUsers(const Dataset& dataset, const Views& views, const v1::BatchConfig& config, SnapshotWriter& writer) {
-  TopNOptions options;
-  options.n = static_cast<size_t>(config.list_length());
-  options.threads = config.threads();
-  const uint32_t learned = static_cast<uint32_t>(views.learned.size());
-  std::vector<std::vector<ScoredItem>> lists;      // Of the slice that begins at `slice`.
-  uint32_t slice = 0, row = 0;
+  std::optional<UserLists> lists;
+  if (views.learned.has_value()) {
+    lists.emplace(*views.learned, static_cast<size_t>(config.list_length()), config.threads());
+  }
+  auto learned_user = views.learned_users.begin();
   for (size_t user = 0; user < dataset.users.size(); ++user) {
     v1::SnapshotUser message;
-    if (row < learned && views.learned[row] == user) {
-      if (row % kUsersPerSlice == 0) {
-        slice = row;
-        lists = ScoreTopN(views.factors.users, row, std::min(learned, row + kUsersPerSlice), views.factors.items, options);
-      }
-      *message.mutable_list() = ToProto(lists[row - slice]);
-      ++row;
+    if (learned_user != views.learned_users.end() && *learned_user == user) {
+      *message.mutable_list() = ToProto(lists->Next());
+      ++learned_user;
     }
     if (!views.profiles[user].empty()) {
       views.profiles[user].ToProto(message.mutable_profile());
@@ -110,7 +125,7 @@ absl::StatusOr<Views> ComputeViews(const Dataset& dataset, const RunCatalogue& c
 
   Views views;
   views.profiles.resize(users);
-  std::vector<std::vector<Interaction>> of_user(users);
+  std::vector<std::vector<Observation>> of_user(users);
   std::atomic<int64_t> sessions = 0;
   ForEachBlock(users, kUsersPerBlock, batch.threads(), [&](size_t begin, size_t end, int) {
     for (size_t user = begin; user < end; ++user) {
@@ -122,32 +137,31 @@ absl::StatusOr<Views> ComputeViews(const Dataset& dataset, const RunCatalogue& c
       }
       const bool any_anonymous = std::any_of(events.begin(), events.end(), [](const DenseEvent& e) { return e.anonymous; });
       const UserHistory known = any_anonymous ? FoldUser(events, /*with_anonymous=*/false) : UserHistory();
-      AppendInteractions(any_anonymous ? known : views.profiles[user], 0, weights, config.merge().dislike_rating_at_most(),
+      AppendObservations(any_anonymous ? known : views.profiles[user], 0, weights, config.merge().dislike_rating_at_most(),
                          &of_user[user]);
     }
   });
   views.sessions = sessions;
 
-  std::vector<Interaction> interactions;
+  std::vector<Observation> observations;
   for (size_t user = 0; user < users; ++user) {
     if (!of_user[user].empty()) {
-      for (Interaction& interaction : of_user[user]) {
-        interaction.row = static_cast<uint32_t>(views.learned.size());
-        interactions.push_back(interaction);
+      for (Observation& observation : of_user[user]) {
+        observation.interaction.row = static_cast<uint32_t>(views.learned_users.size());
+        observations.push_back(observation);
       }
-      views.learned.push_back(static_cast<uint32_t>(user));
-      std::vector<Interaction>().swap(of_user[user]);
+      views.learned_users.push_back(static_cast<uint32_t>(user));
+      std::vector<Observation>().swap(of_user[user]);
     }
   }
   views.neighbours.resize(dataset.items.size());
-  if (!interactions.empty()) {
-    TRIBUTARY_ASSIGN_OR_RETURN(const InteractionMatrix matrix,
-                               InteractionMatrix::Create(static_cast<uint32_t>(views.learned.size()),
-                                                         static_cast<uint32_t>(dataset.items.size()), std::move(interactions)));
-    TRIBUTARY_ASSIGN_OR_RETURN(views.factors, TrainIals(matrix, OptionsOf(batch)));
+  if (!observations.empty()) {
+    TRIBUTARY_ASSIGN_OR_RETURN(views.learned, Learn(observations, static_cast<uint32_t>(views.learned_users.size()),
+                                                    static_cast<uint32_t>(dataset.items.size()), batch));
     NeighbourOptions options;
     options.k = static_cast<size_t>(batch.neighbours());
     options.threads = batch.threads();
+    const InteractionMatrix& matrix = views.learned->matrix;
     views.neighbours = ItemNeighbours(matrix, options).Compute(0, matrix.items());
   }
   views.popular = ComputePopularity(dataset, catalogue, refused, batch);

@@ -3,15 +3,15 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "batch_layer/models/ials.h"
+#include "batch_layer/learning/learn.h"
 #include "batch_layer/pipeline/dataset.h"
 #include "batch_layer/pipeline/run_catalogue.h"
-#include "common/dense/factors.h"
 #include "common/snapshot/snapshot.h"
 #include "tributary/v1/config.pb.h"
 
@@ -20,8 +20,8 @@ namespace tributary::batch {
 // What the models made of a dataset, as far as it is kept in memory; lists are computed while they are written.
 struct Views {
   std::vector<UserHistory> profiles;                    // By user: all events, anonymous ones too.
-  std::vector<uint32_t> learned;                        // Users that models learned from, ascending: rows of the factors.
-  IalsModel factors;                                    // Empty when there was nothing to learn from.
+  std::vector<uint32_t> learned_users;                  // Whom models learned from, ascending: their rows.
+  std::optional<Learned> learned;                       // Unless there was nothing to learn from.
   std::vector<std::vector<ScoredItem>> neighbours;      // By item.
   std::map<std::string, std::vector<ScoredItem>> popular;   // By scope.
   int64_t sessions = 0;

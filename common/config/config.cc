@@ -131,6 +131,14 @@ v1::Config DefaultConfig() {
   ials->set_unobserved_weight(0.1);
   ials->set_regularization(0.005);
   ials->set_regularization_exponent(1);
+  auto* item_item = batch->mutable_item_item();
+  item_item->set_links(200);
+  item_item->set_ease_items_at_most(10'000);
+  item_item->set_ease_regularization(500);
+  item_item->set_low_pass_dimensions(256);
+  item_item->set_low_pass_weight(0.3);
+  batch->mutable_blend()->set_ials_weight(0.6);
+  batch->mutable_blend()->set_validation_users(1'000);
 
   auto* speed = config.mutable_speed();
   speed->set_group("tributary-speed");
@@ -194,6 +202,13 @@ absl::Status ValidateConfig(const v1::Config& config) {
       {"batch.ials.unobserved_weight", batch.ials().unobserved_weight(), 0, 1e3},
       {"batch.ials.regularization", batch.ials().regularization(), 1e-9, 1e6},
       {"batch.ials.regularization_exponent", batch.ials().regularization_exponent(), 0, 2},
+      {"batch.item_item.links", double(batch.item_item().links()), 1, 10000},
+      {"batch.item_item.ease_items_at_most", double(batch.item_item().ease_items_at_most()), 0, 30000},
+      {"batch.item_item.ease_regularization", batch.item_item().ease_regularization(), 1e-3, 1e9},
+      {"batch.item_item.low_pass_dimensions", double(batch.item_item().low_pass_dimensions()), 1, 1024},
+      {"batch.item_item.low_pass_weight", batch.item_item().low_pass_weight(), 0, 1000},
+      {"batch.blend.ials_weight", batch.blend().ials_weight(), 0, 1},
+      {"batch.blend.validation_users", double(batch.blend().validation_users()), 0, 1e6},
       {"speed.checkpoint_ms", double(speed.checkpoint_ms()), 10, 10000},
       {"speed.max_facts_per_user", double(speed.max_facts_per_user()), 64, 1 << 20},
       {"speed.allowed_lateness_seconds", double(speed.allowed_lateness_seconds()), 0, 86400.0 * 365},

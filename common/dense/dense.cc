@@ -69,13 +69,14 @@ RightSide RightSide::FromColumns(const float* rows, size_t ldr, size_t depth, si
   return side;
 }
 
-void RightSide::Multiply(const float* a, size_t lda, size_t rows, size_t begin, size_t end, float* c, size_t ldc) const {
+void RightSide::Multiply(const float* a, size_t lda, size_t rows, size_t begin, size_t end, float* c, size_t ldc,
+                         Update update) const {
   const size_t width = kernels_->panel_width;
   for (size_t first = 0; first < depth_; first += kDepthBlock) {
     const size_t depth = std::min(kDepthBlock, depth_ - first);
     for (size_t column = begin; column < end; column += width) {
       kernels_->multiply(a + first, lda, 1, rows, panels_.data() + column * depth_ + first * width, width, depth,
-                         first == 0 ? Update::kStore : Update::kAdd, c + column - begin, ldc, std::min(width, end - column));
+                         first > 0 && update == Update::kStore ? Update::kAdd : update, c + column - begin, ldc, std::min(width, end - column));
     }
   }
 }

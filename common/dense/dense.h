@@ -26,9 +26,10 @@ class RightSide {
   size_t depth() const { return depth_; }
   size_t columns() const { return columns_; }
 
-  // C (rows x (end - begin)) = A B[:, begin:end), A being rows x depth. `begin` is a multiple of kAlignment.
+  // C (rows x (end - begin)) =, += or -= A B[:, begin:end), A being rows x depth. `begin` is a multiple of kAlignment.
   static constexpr size_t kAlignment = 32;   // Of every instruction set's panels.
-  void Multiply(const float* a, size_t lda, size_t rows, size_t begin, size_t end, float* c, size_t ldc) const;
+  void Multiply(const float* a, size_t lda, size_t rows, size_t begin, size_t end, float* c, size_t ldc,
+                Update update = Update::kStore) const;
 
  private:
   RightSide(size_t depth, size_t columns, const Kernels& kernels);

@@ -21,14 +21,14 @@ DenseEvent Did(EventType kind, uint32_t item, int64_t time, int64_t offset, int6
   return event;
 }
 
-std::vector<Interaction> InteractionsOf(const std::vector<DenseEvent>& events) {
+std::vector<Observation> ObservationsOf(const std::vector<DenseEvent>& events) {
   KindWeights weights{};
   weights[v1::VIEW] = 1;
   weights[v1::PURCHASE] = 5;
   weights[v1::RATING] = 2;
-  std::vector<Interaction> interactions;
-  AppendInteractions(FoldUser(events, true), 7, weights, 2, &interactions);
-  return interactions;
+  std::vector<Observation> observations;
+  AppendObservations(FoldUser(events, true), 7, weights, 2, &observations);
+  return observations;
 }
 
 TEST(FoldUserTest, TheOrderOfArrivalDoesNotMatterAndAgreesWithApplyingOneByOne) {
@@ -55,21 +55,22 @@ TEST(FoldUserTest, AnonymousEventsCanBeLeftOut) {
   EXPECT_EQ(FoldUser(events, false).decisions()[0].item, ItemNumber{2});
 }
 
-TEST(InteractionsTest, WeightsOfAnItemsKindsAreAdded) {
-  const auto interactions = InteractionsOf({Did(v1::VIEW, 3, 1, 1), Did(v1::PURCHASE, 3, 2, 2), Did(v1::VIEW, 4, 1, 3)});
-  ASSERT_EQ(interactions.size(), 2u);
-  EXPECT_EQ(interactions[0].row, 7u);
-  EXPECT_EQ(interactions[0].item, 3u);
-  EXPECT_EQ(interactions[0].weight, 6);
-  EXPECT_EQ(interactions[1].weight, 1);
+TEST(InteractionsTest, WeightsOfAnItemsKindsAreAddedAndTheLatestTimeCounts) {
+  const auto observations = ObservationsOf({Did(v1::VIEW, 3, 1, 1), Did(v1::PURCHASE, 3, 2, 2), Did(v1::VIEW, 4, 1, 3)});
+  ASSERT_EQ(observations.size(), 2u);
+  EXPECT_EQ(observations[0].interaction.row, 7u);
+  EXPECT_EQ(observations[0].interaction.item, 3u);
+  EXPECT_EQ(observations[0].interaction.weight, 6);
+  EXPECT_EQ(observations[0].time_unix_ms, 2);
+  EXPECT_EQ(observations[1].interaction.weight, 1);
 }
 
 TEST(InteractionsTest, WhatWasReturnedOrDislikedSaysNothing) {
-  EXPECT_TRUE(InteractionsOf({Did(v1::PURCHASE, 3, 1, 1), Did(v1::RETURN, 3, 2, 2)}).empty());
-  EXPECT_EQ(InteractionsOf({Did(v1::RETURN, 3, 1, 1), Did(v1::PURCHASE, 3, 2, 2)}).size(), 1u);
-  EXPECT_TRUE(InteractionsOf({Did(v1::PURCHASE, 3, 1, 1), Did(v1::DISLIKE, 3, 2, 2)}).empty());
-  EXPECT_TRUE(InteractionsOf({Did(v1::VIEW, 3, 1, 1), Did(v1::RATING, 3, 2, 2, 2'000'000)}).empty());
-  EXPECT_EQ(InteractionsOf({Did(v1::DISLIKE, 3, 1, 1), Did(v1::RATING, 3, 2, 2, 4'000'000)}).size(), 1u);
+  EXPECT_TRUE(ObservationsOf({Did(v1::PURCHASE, 3, 1, 1), Did(v1::RETURN, 3, 2, 2)}).empty());
+  EXPECT_EQ(ObservationsOf({Did(v1::RETURN, 3, 1, 1), Did(v1::PURCHASE, 3, 2, 2)}).size(), 1u);
+  EXPECT_TRUE(ObservationsOf({Did(v1::PURCHASE, 3, 1, 1), Did(v1::DISLIKE, 3, 2, 2)}).empty());
+  EXPECT_TRUE(ObservationsOf({Did(v1::VIEW, 3, 1, 1), Did(v1::RATING, 3, 2, 2, 2'000'000)}).empty());
+  EXPECT_EQ(ObservationsOf({Did(v1::DISLIKE, 3, 1, 1), Did(v1::RATING, 3, 2, 2, 4'000'000)}).size(), 1u);
 }
 
 TEST(CountSessionsTest, IdsAndGapsMakeSessionsAndImpressionsNone) {

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -256,6 +257,33 @@ TEST_F(RunTest, TheSameInputGivesTheSameDigestOnAnyNumberOfThreadsAndSegments) {
   const auto other_seed = Run();
   ASSERT_TRUE(other_seed.ok());
   EXPECT_NE(other_seed->manifest.content_digest(), first->manifest.content_digest());
+}
+
+TEST_F(RunTest, TheManifestHasWhatAValidationSliceSaidOnAnyNumberOfThreads) {
+  for (int user = 0; user < 210; ++user) {     // Enough for a slice.
+    for (int item = 0; item < 6; ++item) {
+      Did(absl::StrCat("u", user), v1::PURCHASE, absl::StrCat("i", (user % 3) * 10 + (user / 3 + item) % 9));
+    }
+  }
+  std::string digest;
+  for (const int threads : {1, 3}) {
+    config_.mutable_batch()->set_threads(threads);
+    const auto report = Run();
+    ASSERT_TRUE(report.ok()) << report.status();
+    std::map<std::string, double> recall;
+    for (const v1::QualityMetric& metric : report->manifest.metrics()) {
+      if (metric.name() == "recall_at_20") {
+        recall[metric.model()] = metric.value();
+      }
+    }
+    EXPECT_THAT(recall, ElementsAre(testing::Key(""), testing::Key("ease"), testing::Key("ials"), testing::Key("popularity")));
+    EXPECT_GT(recall[""], 0.9);
+    ASSERT_EQ(report->manifest.source_weights_size(), 2);
+    EXPECT_EQ(report->manifest.source_weights(0).source(), "ials");
+    EXPECT_DOUBLE_EQ(report->manifest.source_weights(0).weight() + report->manifest.source_weights(1).weight(), 1);
+    EXPECT_TRUE(digest.empty() || report->manifest.content_digest() == digest);
+    digest = report->manifest.content_digest();
+  }
 }
 
 TEST_F(RunTest, WithoutActivationTheCurrentSnapshotStays) {

@@ -1,0 +1,169 @@
+#include "batch_layer/learning/learn.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "batch_layer/evaluation/ranking_metrics.h"
+#include "batch_layer/models/blend.h"
+#include "batch_layer/models/top_n.h"
+#include "common/status/status_macros.h"
+
+namespace tributary::batch {
+namespace {
+
+constexpr int kEpochsAfterValidation = 2;
+constexpr int kWeightSteps = 10;
+constexpr int kCoarseWeights[] = {0, 3, 5, 7, 10};   // In steps.
+
+std::vector<uint32_t> ItemUsers(const InteractionMatrix& matrix) {
+  std::vector<uint32_t> users(matrix.items());
+  for (uint32_t item = 0; item < matrix.items(); ++item) {
+    users[item] = static_cast<uint32_t>(matrix.by_item().row(item).size());
+  }
+  return users;
+}
+
+RankingMetrics Measure(const InteractionMatrix& matrix, const ValidationSlice& slice,
+                       absl::Span<const std::vector<ScoredItem>> lists) {
+  RankingEvaluation evaluation(kValidationLength, ItemUsers(matrix), matrix.rows());
+  for (size_t i = 0; i < slice.rows.size(); ++i) {
+    evaluation.Add(lists[i], slice.held_out[i]);
+  }
+  return evaluation.Means();
+}
+
+// The most used items but the user's own.
+std::vector<std::vector<ScoredItem>> PopularLists(const InteractionMatrix& matrix, const std::vector<uint32_t>& rows) {
+  const std::vector<uint32_t> users = ItemUsers(matrix);
+  std::vector<std::vector<ScoredItem>> lists;
+  size_t longest = 0;
+  for (const uint32_t row : rows) {
+    longest = std::max(longest, matrix.by_row().row(row).size());
+  }
+  TopItems best(kValidationLength + longest);
+  for (uint32_t item = 0; item < matrix.items(); ++item) {
+    best.Offer(item, static_cast<float>(users[item]));
+  }
+  const std::vector<ScoredItem> popular = best.Take();
+  for (const uint32_t row : rows) {
+    const absl::Span<const uint32_t> own = matrix.by_row().row(row).columns;
+    std::vector<ScoredItem>& list = lists.emplace_back();
+    for (size_t i = 0; i < popular.size() && list.size() < kValidationLength; ++i) {
+      if (!std::binary_search(own.begin(), own.end(), Value(popular[i].item))) {
+        list.push_back(popular[i]);
+      }
+    }
+  }
+  return lists;
+}
+
+void AddMetrics(const std::string& model, const RankingMetrics& metrics, std::vector<v1::QualityMetric>* out) {
+  for (const auto& [name, value] : metrics.Named(kValidationLength)) {
+    v1::QualityMetric& metric = out->emplace_back();
+    metric.set_name(name);
+    metric.set_value(value);
+    metric.set_model(model);
+  }
+}
+
+// Sets the weight and the metrics.
+void Tune(const InteractionMatrix& matrix, const ValidationSlice& slice, const v1::BatchConfig& config, Learned* learned) {
+  const Blend blend(matrix, learned->ials, learned->item_item);
+  std::map<int, RankingMetrics> measured;   // By weight of iALS, in steps.
+  const auto measure = [&](int steps) {
+    if (steps >= 0 && steps <= kWeightSteps && measured.count(steps) == 0) {
+      const auto weight = static_cast<float>(steps) / kWeightSteps;
+      measured[steps] = Measure(
+          matrix, slice, blend.TopN(slice.rows, weight, kValidationLength, /*exclude_own=*/true, config.threads()));
+    }
+  };
+  const auto best = [&measured] {
+    return std::max_element(measured.begin(), measured.end(),
+                            [](const auto& a, const auto& b) { return a.second.ndcg < b.second.ndcg; })
+        ->first;
+  };
+  for (const int steps : kCoarseWeights) {
+    measure(steps);
+  }
+  const int around = best();
+  measure(around - 1);
+  measure(around + 1);
+  const int chosen = best();
+  learned->ials_weight = static_cast<double>(chosen) / kWeightSteps;
+  AddMetrics("", measured[chosen], &learned->metrics);
+  AddMetrics("ials", measured[kWeightSteps], &learned->metrics);
+  AddMetrics(learned->item_item_name, measured[0], &learned->metrics);
+  AddMetrics("popularity", Measure(matrix, slice, PopularLists(matrix, slice.rows)), &learned->metrics);
+}
+
+}  // namespace
+
+IalsOptions IalsOptionsOf(const v1::BatchConfig& config) {
+  IalsOptions options;
+  options.dimensions = config.ials().dimensions();
+  options.epochs = config.ials().epochs();
+  options.loss.unobserved_weight = static_cast<float>(config.ials().unobserved_weight());
+  options.loss.regularization = static_cast<float>(config.ials().regularization());
+  options.loss.regularization_exponent = static_cast<float>(config.ials().regularization_exponent());
+  options.seed = config.seed();
+  options.threads = config.threads();
+  return options;
+}
+
+std::string ItemItemName(uint32_t items, const v1::BatchConfig& config) {
+  return items <= static_cast<uint32_t>(config.item_item().ease_items_at_most()) ? "ease" : "gf_cf";
+}
+
+ItemItemModel TrainItemItem(const InteractionMatrix& matrix, const v1::BatchConfig& config) {
+  const v1::ItemItemConfig& item_item = config.item_item();
+  if (ItemItemName(matrix.items(), config) == "ease") {
+    return TrainEase(matrix, {.regularization = static_cast<float>(item_item.ease_regularization()),
+                              .links = static_cast<uint32_t>(item_item.links()),
+                              .threads = config.threads()});
+  }
+  return TrainGfCf(matrix, {.dimensions = item_item.low_pass_dimensions(),
+                            .low_pass_weight = static_cast<float>(item_item.low_pass_weight()),
+                            .links = static_cast<uint32_t>(item_item.links()),
+                            .seed = config.seed(),
+                            .threads = config.threads()});
+}
+
+absl::StatusOr<Learned> Learn(absl::Span<const Observation> observations, uint32_t rows, uint32_t items,
+                              const v1::BatchConfig& config) {
+  const IalsOptions options = IalsOptionsOf(config);
+  Learned learned;
+  learned.item_item_name = ItemItemName(items, config);
+  learned.ials_weight = config.blend().ials_weight();
+
+  ValidationOptions validation;
+  validation.users = static_cast<size_t>(config.blend().validation_users());
+  validation.seed = config.seed();
+  ValidationSlice slice = CutValidation(observations, validation);
+  if (!slice.rows.empty()) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const InteractionMatrix matrix,
+                               InteractionMatrix::Create(rows, items, std::exchange(slice.train, {})));
+    TRIBUTARY_ASSIGN_OR_RETURN(learned.ials, TrainIals(matrix, options));
+    learned.item_item = TrainItemItem(matrix, config);
+    Tune(matrix, slice, config, &learned);
+  }
+
+  std::vector<Interaction> all;
+  all.reserve(observations.size());
+  for (const Observation& observation : observations) {
+    all.push_back(observation.interaction);
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(learned.matrix, InteractionMatrix::Create(rows, items, std::move(all)));
+  if (slice.rows.empty()) {
+    TRIBUTARY_ASSIGN_OR_RETURN(learned.ials, TrainIals(learned.matrix, options));
+  } else {
+    for (int epoch = 0; epoch < kEpochsAfterValidation; ++epoch) {
+      TRIBUTARY_RETURN_IF_ERROR(RunIalsEpoch(learned.matrix, options, &learned.ials));
+    }
+    TRIBUTARY_RETURN_IF_ERROR(FinishIals(learned.matrix, options, &learned.ials));
+  }
+  learned.item_item = TrainItemItem(learned.matrix, config);
+  return learned;
+}
+
+}  // namespace tributary::batch
