@@ -1,7 +1,8 @@
 // Top-N quality of what a batch run makes of Gowalla and ML-1M (the split of LCFN), beside popularity, item-kNN and the
-// item-item model alone, all learned in this run from the train part. The settings were chosen on validation slices of the
-// train part (--print-validation); the test part is opened by the evaluator, after the lists are made. --smoke takes small
-// synthetic data.
+// item-item model alone, all learned in this run from the train part. The blend's weight is chosen on a validation slice of
+// the train part, and the evaluator opens the test part after the lists are made. The other settings are starting points of
+// published work and of prototypes that were judged on the test part: --print-validation, which opens no test part, is there
+// to choose them anew. --smoke takes small synthetic data.
 #include <glog/logging.h>
 #include <google/protobuf/text_format.h>
 
