@@ -31,6 +31,7 @@
 #include "serving_layer/serving_layer.h"
 #include "tests/bench/report.h"
 #include "tests/bench/serving_world.h"
+#include "tests/fakes/temp_dir.h"
 #include "tributary/v1/recommendation_service.grpc.pb.h"
 
 namespace tributary::serving {
@@ -322,9 +323,8 @@ double OfflineMicroseconds(const OfflineAnswers& offline, const Scale& scale) {
 
 int Main(bool smoke) {
   const Scale scale = ScaleOf(smoke);
-  std::string dir = (std::filesystem::temp_directory_path() / "tributary_bench_XXXXXX").string();
-  CHECK(mkdtemp(dir.data()) != nullptr);
-  const std::string snapshots = dir + "/snapshots";
+  const TempDir dir("tributary-bench");
+  const std::string snapshots = dir.Join("snapshots");
   std::filesystem::create_directory(snapshots);
   WriteSnapshot(snapshots, scale);
   PinTo(kClientCore);
@@ -338,7 +338,7 @@ int Main(bool smoke) {
     const ServerProcess server({"--serve", "ours", snapshots, size});
     ours.push_back(Run(server, scale, &sample));
     CHECK(!sample.empty());
-    const std::string answer_file = dir + "/answer";
+    const std::string answer_file = dir.Join("answer");
     std::FILE* out = std::fopen(answer_file.c_str(), "wb");
     const std::string bytes = sample.front().second.SerializeAsString();
     CHECK(std::fwrite(bytes.data(), 1, bytes.size(), out) == bytes.size());
@@ -367,7 +367,6 @@ int Main(bool smoke) {
     std::fprintf(stderr, "answers equal to the offline merge: %zu\n", sample.size());
     offline_microseconds = OfflineMicroseconds(offline, scale);
   }
-  std::filesystem::remove_all(dir);
 
   const Figures mine = MedianOf(ours);
   const Figures by_callback = MedianOf(callback);

@@ -129,27 +129,22 @@ std::string ErrorOf(const Finished& finished) {
   return lines.empty() ? "" : lines.back();
 }
 
-TEST(BadInputTest, EveryProgramNamesAnUnknownConfigurationField) {
+// Every program, started with this change to its configuration, must fail and name `cause`.
+void ExpectAllName(const std::string& cause, const std::string& setting) {
   Installation installation("badconfig", 1);
-  const std::vector<std::string> common = {"--config", installation.config_path(), "--set", "kafka { brokrs: 'x' }"};
-  for (const auto& [binary, command] : std::map<std::string, std::vector<std::string>>{
-           {"tributary", {"topics", "create"}}, {"tributary-batch", {"run"}}, {"tributary-speed", {}}, {"tributary-serving", {}}}) {
-    std::vector<std::string> arguments = common;
+  const std::map<std::string, std::vector<std::string>> commands = {
+      {"tributary", {"topics", "create"}}, {"tributary-batch", {"run"}}, {"tributary-speed", {}}, {"tributary-serving", {}}};
+  for (const auto& [binary, command] : commands) {
+    std::vector<std::string> arguments = {"--config", installation.config_path(), "--set", setting};
     arguments.insert(arguments.end(), command.begin(), command.end());
-    EXPECT_THAT(ErrorOf(installation.Run(binary, arguments)), HasSubstr("brokrs")) << binary;
+    EXPECT_THAT(ErrorOf(installation.Run(binary, arguments)), HasSubstr(cause)) << binary;
   }
 }
 
+TEST(BadInputTest, EveryProgramNamesAnUnknownConfigurationField) { ExpectAllName("brokrs", "kafka { brokrs: 'x' }"); }
+
 TEST(BadInputTest, EveryProgramNamesAnUnreachableBroker) {
-  Installation installation("nobroker", 1);
-  const std::vector<std::string> common = {"--config", installation.config_path(), "--set",
-                                           "kafka { brokers: '127.0.0.1:9' }"};
-  for (const auto& [binary, command] : std::map<std::string, std::vector<std::string>>{
-           {"tributary", {"topics", "create"}}, {"tributary-batch", {"run"}}, {"tributary-speed", {}}, {"tributary-serving", {}}}) {
-    std::vector<std::string> arguments = common;
-    arguments.insert(arguments.end(), command.begin(), command.end());
-    EXPECT_THAT(ErrorOf(installation.Run(binary, arguments)), HasSubstr("127.0.0.1:9")) << binary;
-  }
+  ExpectAllName("127.0.0.1:9", "kafka { brokers: '127.0.0.1:9' }");
 }
 
 TEST(BadInputTest, ServingNamesAMissingSnapshotDirectory) {
@@ -160,15 +155,20 @@ TEST(BadInputTest, ServingNamesAMissingSnapshotDirectory) {
   EXPECT_THAT(ErrorOf(finished), HasSubstr("/nowhere/snapshots"));
 }
 
-TEST(BadInputTest, ATruncatedSnapshotIsRefusedAndTheLastGoodOneServes) {
-  Installation installation("truncated", 1);
-  const auto serving = installation.StartServing();
-  const auto speed = installation.StartSpeed();
+// Builds generation 1 from some views of user-0 to user-6, and waits until it is served.
+void ServeFirstSnapshot(Installation& installation) {
   for (int n = 0; n < 50; ++n) {
     installation.Publish(absl::StrCat("user-", n % 7), v1::VIEW, absl::StrCat("item-", n % 11));
   }
   installation.RunBatch();
   installation.AwaitGeneration(1);
+}
+
+TEST(BadInputTest, ATruncatedSnapshotIsRefusedAndTheLastGoodOneServes) {
+  Installation installation("truncated", 1);
+  const auto serving = installation.StartServing();
+  const auto speed = installation.StartSpeed();
+  ServeFirstSnapshot(installation);
   const Finished second = installation.Run("tributary-batch", {"--config", installation.config_path(), "run", "--no-activate"});
   ASSERT_EQ(second.exit_status, 0) << second.output;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(installation.dir() + "/snapshots/2")) {
@@ -210,11 +210,7 @@ TEST(BadInputTest, AnUnknownUserGetsTheFallbackWithItsFlag) {
   Installation installation("unknown", 1);
   const auto serving = installation.StartServing();
   const auto speed = installation.StartSpeed();
-  for (int n = 0; n < 50; ++n) {
-    installation.Publish(absl::StrCat("user-", n % 7), v1::VIEW, absl::StrCat("item-", n % 11));
-  }
-  installation.RunBatch();
-  installation.AwaitGeneration(1);
+  ServeFirstSnapshot(installation);
   const auto response = installation.Recommend("a-stranger", 5);
   EXPECT_EQ(response.items_size(), 5);
   EXPECT_THAT(response.freshness().degraded(), ::testing::Contains(v1::UNKNOWN_USER));

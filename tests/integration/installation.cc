@@ -12,7 +12,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <utility>
 
 #include <glog/logging.h>
@@ -30,13 +29,6 @@ namespace {
 constexpr absl::Duration kAwaitLimit = absl::Minutes(1);
 constexpr int kLookAgainMs = 10;   // Conditions of other processes can only be asked for.
 
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return std::move(text).str();
-}
-
 int FreePort() {
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
   CHECK_GE(fd, 0);
@@ -52,10 +44,10 @@ int FreePort() {
 
 std::string Binary(const std::string& name) { return absl::StrCat(TRIBUTARY_BIN_DIR, "/", name); }
 
-// A context that gives up after half a minute, so that a test fails rather than hangs.
-std::unique_ptr<grpc::ClientContext> Deadline() {
+// A context that gives up in time, so that a test fails rather than hangs.
+std::unique_ptr<grpc::ClientContext> Deadline(absl::Duration timeout = absl::Seconds(30)) {
   auto context = std::make_unique<grpc::ClientContext>();
-  context->set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(30)));
+  context->set_deadline(absl::ToChronoTime(absl::Now() + timeout));
   return context;
 }
 
@@ -115,20 +107,19 @@ bool Process::Running() {
   return info.si_pid == 0;
 }
 
-std::string Process::Log() const { return ReadFile(log_path_); }
+std::string Process::Log() const { return ReadText(log_path_); }
 
-Installation::Installation(const std::string& name, int partitions, int checkpoint_ms) : partitions_(partitions) {
-  dir_ = absl::StrCat(::testing::TempDir(), "/tributary-", name, "-", getpid());
-  std::filesystem::remove_all(dir_);
-  std::filesystem::create_directories(dir_ + "/snapshots");
-  std::filesystem::create_directories(dir_ + "/history");
+Installation::Installation(const std::string& name, int partitions, int checkpoint_ms)
+    : dir_("tributary-" + name), partitions_(partitions) {
+  std::filesystem::create_directory(dir_.Join("snapshots"));
+  std::filesystem::create_directory(dir_.Join("history"));
   address_ = absl::StrCat("127.0.0.1:", FreePort());
-  config_path_ = dir_ + "/tributary.textproto";
+  config_path_ = dir_.Join("tributary.textproto");
   std::ofstream(config_path_) << "kafka { brokers: '" << kafka_.config().brokers() << "' topic_prefix: '"
                               << kafka_.config().topic_prefix()
                               << "' partitions: " << partitions << " segment_size: 64 }\n"
-                              << "storage { snapshots_dir: '" << dir_ << "/snapshots' history_dir: '" << dir_
-                              << "/history' }\n"
+                              << "storage { snapshots_dir: '" << dir_.Join("snapshots") << "' history_dir: '"
+                              << dir_.Join("history") << "' }\n"
                               << "batch { ials { dimensions: 16 epochs: 3 } retire_grace_seconds: 0 }\n"
                               << "speed { checkpoint_ms: " << checkpoint_ms << " session_timeout_ms: 6000 }\n"
                               << "serving { listen_address: '" << address_
@@ -138,8 +129,8 @@ Installation::Installation(const std::string& name, int partitions, int checkpoi
 }
 
 Installation::~Installation() {
-  if (!::testing::Test::HasFailure()) {
-    std::filesystem::remove_all(dir_);
+  if (::testing::Test::HasFailure()) {
+    dir_.Keep();
   }
 }
 
@@ -148,7 +139,7 @@ std::string Installation::topic(absl::string_view name) const { return absl::Str
 Finished Installation::Run(const std::string& binary, const std::vector<std::string>& arguments) {
   std::vector<std::string> command = {Binary(binary)};
   command.insert(command.end(), arguments.begin(), arguments.end());
-  const std::string log = absl::StrCat(dir_, "/run-", binary, ".log");
+  const std::string log = dir_.Join(absl::StrCat("run-", binary, ".log"));
   std::filesystem::remove(log);
   Process process(command, log);
   const int status = process.Wait();
@@ -162,23 +153,26 @@ void Installation::RunBatch() {
 
 std::unique_ptr<Process> Installation::StartBatch() {
   return std::make_unique<Process>(std::vector<std::string>{Binary("tributary-batch"), "--config", config_path_, "run"},
-                                   dir_ + "/batch.log");
+                                   dir_.Join("batch.log"));
 }
 
 std::unique_ptr<Process> Installation::StartSpeed(const std::string& instance) {
   return std::make_unique<Process>(
       std::vector<std::string>{Binary("tributary-speed"), "--config", config_path_, "--instance", instance},
-      absl::StrCat(dir_, "/", instance, ".log"));
+      dir_.Join(instance + ".log"));
 }
 
 std::unique_ptr<Process> Installation::StartServing() {
   auto process = std::make_unique<Process>(
-      std::vector<std::string>{Binary("tributary-serving"), "--config", config_path_}, dir_ + "/serving.log");
+      std::vector<std::string>{Binary("tributary-serving"), "--config", config_path_}, dir_.Join("serving.log"));
   Connect();
   Await("serving answers", [&] {
     CHECK(process->Running()) << process->Log();
+    // Waits for the connection: a call that fails for want of one may leave the channel at rest for seconds.
+    const auto context = Deadline(absl::Seconds(1));
+    context->set_wait_for_ready(true);
     v1::GetFreshnessResponse response;
-    return admin_->GetFreshness(Deadline().get(), {}, &response).ok();
+    return admin_->GetFreshness(context.get(), {}, &response).ok();
   });
   return process;
 }

@@ -10,6 +10,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "tests/fakes/temp_dir.h"
 #include "tests/integration/kafka_fixture.h"
 #include "tributary/v1/admin_service.grpc.pb.h"
 #include "tributary/v1/analytics_service.grpc.pb.h"
@@ -53,7 +54,7 @@ class Installation {
   ~Installation();
 
   const std::string& config_path() const { return config_path_; }
-  const std::string& dir() const { return dir_; }
+  const std::string& dir() const { return dir_.path(); }
   // The Kafka of the run, and the full name of one of our topics.
   EventLog& log() { return kafka_.log(); }
   std::string topic(absl::string_view name) const;
@@ -91,7 +92,7 @@ class Installation {
   void Connect();
 
   KafkaFixture kafka_;
-  std::string dir_;
+  TempDir dir_;
   std::string config_path_;
   std::string address_;
   int partitions_;

@@ -1,9 +1,7 @@
 // deploy/quickstart.sh as a new user runs it, on a Kafka of its own: what it prints for machines is held against what it
 // promises to people.
 #include <filesystem>
-#include <fstream>
 #include <set>
-#include <sstream>
 #include <string>
 
 #include <glog/logging.h>
@@ -13,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "tests/fakes/temp_dir.h"
 #include "tests/integration/installation.h"
 
 namespace tributary::integration {
@@ -52,9 +51,9 @@ std::string ReasonsOf(const Struct& answer, const std::string& id) {
 class QuickstartTest : public ::testing::Test {
  protected:
   int Quickstart(const std::vector<std::string>& arguments, std::string* output) {
-    std::vector<std::string> command = {TRIBUTARY_QUICKSTART, absl::StrCat("--dir=", dir_)};
+    std::vector<std::string> command = {TRIBUTARY_QUICKSTART, absl::StrCat("--dir=", dir_.Join("quickstart"))};
     command.insert(command.end(), arguments.begin(), arguments.end());
-    const std::string log = dir_ + ".log";
+    const std::string log = dir_.Join("quickstart.log");
     std::filesystem::remove(log);
     Process process(command, log);
     const int status = process.Wait();
@@ -66,12 +65,12 @@ class QuickstartTest : public ::testing::Test {
     std::string output;
     EXPECT_EQ(Quickstart({"stop"}, &output), 0) << output;
     EXPECT_EQ(Quickstart({"status"}, &output), 3) << output;
-    if (!HasFailure()) {
-      std::filesystem::remove_all(dir_);
+    if (HasFailure()) {
+      dir_.Keep();
     }
   }
 
-  const std::string dir_ = absl::StrCat(::testing::TempDir(), "/tributary-quickstart-", getpid());
+  TempDir dir_{"tributary-quickstart"};
 };
 
 TEST_F(QuickstartTest, ShowsWhatItPromises) {
@@ -81,11 +80,9 @@ TEST_F(QuickstartTest, ShowsWhatItPromises) {
                        &output),
             0)
       << output;
-  std::ifstream file(dir_ + "/result.json");
-  std::ostringstream json;
-  json << file.rdbuf();
+  const std::string json = ReadText(dir_.Join("quickstart/result.json"));
   Struct result;
-  ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(json.str(), &result).ok()) << json.str();
+  ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(json, &result).ok()) << json;
 
   // Boosted: further up than before, because of the view, which is named by its offset.
   const Struct& viewed = Object(result, "viewed");

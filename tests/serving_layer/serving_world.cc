@@ -17,10 +17,7 @@ constexpr int kItems = 10;
 }  // namespace
 
 ServingWorld::ServingWorld() : config(DefaultConfig()) {
-  std::string pattern = (std::filesystem::temp_directory_path() / "tributary_serving_XXXXXX").string();
-  CHECK(mkdtemp(pattern.data()) != nullptr);
-  dir_ = pattern;
-  config.mutable_storage()->set_snapshots_dir(dir_);
+  config.mutable_storage()->set_snapshots_dir(dir_.path());
   config.mutable_kafka()->set_partitions(2);
   config.mutable_kafka()->set_segment_size(16);
   config.mutable_serving()->set_listen_address("127.0.0.1:0");
@@ -118,7 +115,7 @@ void ServingWorld::PutCounts(int partition, int64_t segment_start, const v1::Vie
 void ServingWorld::WriteSnapshot(int64_t generation, int64_t watermark, int64_t purchases, int64_t cut,
                                  const std::vector<std::pair<uint32_t, int64_t>>& bought_item_at_offset) {
   FillEvents(0, watermark);
-  auto writer = *SnapshotWriter::Create(dir_, Generation{generation});
+  auto writer = *SnapshotWriter::Create(dir_.path(), Generation{generation});
   std::vector<v1::Item> items(kItems);
   v1::SnapshotUser ann;
   v1::ScoredItems tea;
@@ -172,7 +169,7 @@ void ServingWorld::WriteSnapshot(int64_t generation, int64_t watermark, int64_t 
 }
 
 void ServingWorld::Activate(int64_t generation) {
-  const absl::Status status = SnapshotStore(dir_).Activate(Generation{generation});
+  const absl::Status status = SnapshotStore(dir_.path()).Activate(Generation{generation});
   CHECK(status.ok()) << status;
 }
 

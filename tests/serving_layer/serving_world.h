@@ -2,7 +2,6 @@
 #define TRIBUTARY_TESTS_SERVING_LAYER_SERVING_WORLD_H_
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -16,6 +15,7 @@
 #include "common/snapshot/snapshot.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_event_log.h"
+#include "tests/fakes/temp_dir.h"
 #include "tributary/v1/config.pb.h"
 #include "tributary/v1/event.pb.h"
 #include "tributary/v1/speed.pb.h"
@@ -29,7 +29,6 @@ namespace tributary::serving {
 class ServingWorld {
  public:
   ServingWorld();
-  ~ServingWorld() { std::filesystem::remove_all(dir_); }
 
   // The position that speed views and progress carry.
   static v1::ViewPosition Position(int64_t applied, int32_t generation = 1, int64_t floor = 0);
@@ -63,7 +62,7 @@ class ServingWorld {
  private:
   void PutTombstone(const std::string& topic, int partition, const std::string& key, const v1::ViewPosition& position);
 
-  std::string dir_;
+  const TempDir dir_;
   std::unique_ptr<LogProducer> producer_;
 };
 

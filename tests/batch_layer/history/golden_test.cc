@@ -6,7 +6,7 @@
 #include <string>
 
 #include "batch_layer/history/history.h"
-#include "tests/batch_layer/temp_dir.h"
+#include "tests/fakes/temp_dir.h"
 
 // A history as format version 1 wrote it, in golden/: it must be read for good. It was made by running this test with
 // TRIBUTARY_WRITE_GOLDEN naming a folder that does not exist; a new format version gets a golden history of its own.

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/batch_layer/temp_dir.h"
+#include "tests/fakes/temp_dir.h"
 
 namespace tributary::batch {
 namespace {

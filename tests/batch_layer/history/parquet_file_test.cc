@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "tests/batch_layer/temp_dir.h"
+#include "tests/fakes/temp_dir.h"
 
 namespace tributary::batch {
 namespace {

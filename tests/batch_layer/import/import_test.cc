@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "batch_layer/import/importer.h"
 #include "batch_layer/import/mapping.h"
-#include "tests/batch_layer/temp_dir.h"
+#include "tests/fakes/temp_dir.h"
 
 namespace tributary::batch {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "tests/batch_layer/temp_dir.h"
+#include "tests/fakes/temp_dir.h"
 
 namespace tributary::batch {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "batch_layer/kafka_range/read_to_end.h"
-#include "tests/batch_layer/temp_dir.h"
+#include "tests/fakes/temp_dir.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_event_log.h"
 

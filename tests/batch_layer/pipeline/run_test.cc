@@ -13,7 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/config/config.h"
 #include "common/snapshot/snapshot.h"
-#include "tests/batch_layer/temp_dir.h"
+#include "tests/fakes/temp_dir.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_event_log.h"
 

@@ -1,36 +1,16 @@
 #include "common/config/config.h"
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/fakes/temp_dir.h"
+
 namespace tributary {
 namespace {
 
 using ::testing::HasSubstr;
-
-// A file with `text`, in a directory of its own that goes with it.
-class TextFile {
- public:
-  explicit TextFile(const std::string& text) {
-    std::string pattern = (std::filesystem::temp_directory_path() / "tributary_config_XXXXXX").string();
-    EXPECT_NE(mkdtemp(pattern.data()), nullptr);
-    dir_ = pattern;
-    std::ofstream(path()) << text;
-  }
-  ~TextFile() { std::filesystem::remove_all(dir_); }
-  TextFile(const TextFile&) = delete;
-  TextFile& operator=(const TextFile&) = delete;
-
-  std::string path() const { return dir_ + "/config.textproto"; }
-
- private:
-  std::string dir_;
-};
 
 TEST(ConfigTest, DefaultsAreCompleteAndValid) {
   EXPECT_TRUE(ValidateConfig(DefaultConfig()).ok());
@@ -46,8 +26,9 @@ TEST(ConfigTest, TheCommentedSampleHoldsTheDefaults) {
 }
 
 TEST(ConfigTest, FileOverridesDefaultsAndSetOverridesTheFile) {
-  const TextFile file("kafka { brokers: 'a:1' partitions: 8 }");
-  const auto config = LoadConfig(file.path(), {"kafka { brokers: 'b:2' }"});
+  const TempDir dir;
+  const std::string file = dir.Write("config.textproto", "kafka { brokers: 'a:1' partitions: 8 }");
+  const auto config = LoadConfig(file, {"kafka { brokers: 'b:2' }"});
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->kafka().brokers(), "b:2");
   EXPECT_EQ(config->kafka().partitions(), 8);
@@ -74,16 +55,18 @@ TEST(ConfigTest, AMissingFileIsNamed) {
 }
 
 TEST(ConfigTest, AnUnknownFieldIsNamedWithItsLine) {
-  const TextFile file("kafka {\n  brokrs: 'a:1'\n}\n");
-  const auto config = LoadConfig(file.path(), {});
+  const TempDir dir;
+  const std::string file = dir.Write("config.textproto", "kafka {\n  brokrs: 'a:1'\n}\n");
+  const auto config = LoadConfig(file, {});
   EXPECT_EQ(config.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(config.status().message(), HasSubstr("line=2"));
   EXPECT_THAT(config.status().message(), HasSubstr("brokrs"));
 }
 
 TEST(ConfigTest, AFieldGivenTwiceInOneFileIsRefused) {
-  const TextFile file("kafka { partitions: 2 partitions: 3 }");
-  EXPECT_EQ(LoadConfig(file.path(), {}).status().code(), absl::StatusCode::kInvalidArgument);
+  const TempDir dir;
+  const std::string file = dir.Write("config.textproto", "kafka { partitions: 2 partitions: 3 }");
+  EXPECT_EQ(LoadConfig(file, {}).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 struct OutOfRange {

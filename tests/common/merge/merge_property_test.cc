@@ -141,6 +141,18 @@ class MergePropertyTest : public ::testing::Test {
         {.partition = PartitionId{1}, .watermark = watermarks[1], .facts = log.facts[1]}};
     return world->Ask();
   }
+  // Calls `check` with the world and the log of each seed, and the generator that made them.
+  template <typename Check>
+  static void ForEachSeed(Check check) {
+    for (int seed = 0; seed < kSeeds; ++seed) {
+      SCOPED_TRACE(absl::StrCat("seed=", seed));
+      Random random(seed);
+      MergeWorld world;
+      FillWorld(random, &world);
+      RandomLog log(random);
+      ASSERT_NO_FATAL_FAILURE(check(random, world, log));
+    }
+  }
   static Offset Cut(Random& random, const std::vector<Fact>& facts) {
     return Offset{Below(random, static_cast<int>(facts.size()) + 1)};
   }
@@ -148,14 +160,9 @@ class MergePropertyTest : public ::testing::Test {
 
 // Items, scores and reasons alike: nothing flickers when a newer snapshot is activated over an equal list.
 TEST_F(MergePropertyTest, TheAnswerDoesNotDependOnTheWatermark) {
-  for (int seed = 0; seed < kSeeds; ++seed) {
-    SCOPED_TRACE(absl::StrCat("seed=", seed));
-    Random random(seed);
-    MergeWorld world;
-    FillWorld(random, &world);
+  ForEachSeed([](Random& random, MergeWorld& world, RandomLog& log) {
     world.input.exclude_seen = Below(random, 2) == 0;
     world.input.limit = 100;
-    const RandomLog log(random);
     const Offset none[2] = {Offset{0}, Offset{0}};
     const std::vector<std::string> live_alone = AskAt(log, none, &world);
     const MergeResult expected = world.result;
@@ -172,16 +179,11 @@ TEST_F(MergePropertyTest, TheAnswerDoesNotDependOnTheWatermark) {
         ASSERT_EQ(world.result.reasons[i].causes, expected.reasons[i].causes);
       }
     }
-  }
+  });
 }
 
 TEST_F(MergePropertyTest, ExactlyTheSuppressedHiddenAndUnavailableAreAbsent) {
-  for (int seed = 0; seed < kSeeds; ++seed) {
-    SCOPED_TRACE(absl::StrCat("seed=", seed));
-    Random random(seed);
-    MergeWorld world;
-    FillWorld(random, &world);
-    const RandomLog log(random);
+  ForEachSeed([](Random& random, MergeWorld& world, RandomLog& log) {
     std::set<std::string> absent = Suppressed(log, world.policy);
     absent.insert(world.rules[0].item_id());
     for (int i = 0; i < kItems; ++i) {
@@ -200,22 +202,17 @@ TEST_F(MergePropertyTest, ExactlyTheSuppressedHiddenAndUnavailableAreAbsent) {
     const std::vector<std::string> answer = AskAt(log, watermarks, &world);
     ASSERT_EQ(std::set<std::string>(answer.begin(), answer.end()), expected);
     ASSERT_EQ(answer.size(), expected.size());
-  }
+  });
 }
 
 TEST_F(MergePropertyTest, TheOrderOfListsFactsAndRulesChangesNothing) {
-  for (int seed = 0; seed < kSeeds; ++seed) {
-    SCOPED_TRACE(absl::StrCat("seed=", seed));
-    Random random(seed);
-    MergeWorld world;
-    FillWorld(random, &world);
+  ForEachSeed([](Random& random, MergeWorld& world, RandomLog& log) {
     world.input.max_per_category = Below(random, 4);
     for (int i = 0; i < kItems; ++i) {
       for (int n = 0; n < 5; ++n) {
         world.neighbours[ItemId(i)].emplace_back(ItemId((i + 1 + n * 7) % kItems), 0.1f * static_cast<float>(n + 1));
       }
     }
-    RandomLog log(random);
     const Offset watermarks[2] = {Cut(random, log.facts[0]), Cut(random, log.facts[1])};
     const std::vector<std::string> expected = AskAt(log, watermarks, &world);
     std::vector<float> scores;
@@ -235,16 +232,11 @@ TEST_F(MergePropertyTest, TheOrderOfListsFactsAndRulesChangesNothing) {
         ASSERT_EQ(world.result.items[i].score, scores[i]);
       }
     }
-  }
+  });
 }
 
 TEST_F(MergePropertyTest, PagesNeverRepeatAndEndWithEveryItemShown) {
-  for (int seed = 0; seed < kSeeds; ++seed) {
-    SCOPED_TRACE(absl::StrCat("seed=", seed));
-    Random random(seed);
-    MergeWorld world;
-    FillWorld(random, &world);
-    const RandomLog log(random);
+  ForEachSeed([](Random& random, MergeWorld& world, RandomLog& log) {
     const Offset watermarks[2] = {Cut(random, log.facts[0]), Cut(random, log.facts[1])};
     world.input.limit = 100;
     const std::vector<std::string> all = AskAt(log, watermarks, &world);
@@ -264,7 +256,7 @@ TEST_F(MergePropertyTest, PagesNeverRepeatAndEndWithEveryItemShown) {
       }
     }
     ASSERT_EQ(ids, std::set<std::string>(all.begin(), all.end()));
-  }
+  });
 }
 
 // A list that is best first is read no further than the page needs; a shuffled one is read to its end.

@@ -14,6 +14,7 @@
 #include "common/snapshot/manifest.h"
 #include "common/snapshot/snapshot.h"
 #include "tests/common/snapshot/sample.h"
+#include "tests/fakes/temp_dir.h"
 
 // Damage of every kind is found, and answered by one clear status.
 namespace tributary {
@@ -25,11 +26,6 @@ using testing::HasSubstr;
 constexpr Generation kGeneration{42};
 constexpr int64_t kCacheBytes = 1 << 20;
 using Verify = SnapshotReader::Verify;
-
-std::string ReadFile(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 void WriteFile(const fs::path& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
@@ -59,7 +55,7 @@ class DamageTest : public testing::Test {
 
   // Rewrites the manifest, with the right checksum of its own.
   void ChangeManifest(const std::function<void(v1::SnapshotManifest&)>& change) {
-    auto manifest = ManifestFromJson(ReadFile(snapshot_ / "MANIFEST.json"));
+    auto manifest = ManifestFromJson(ReadText(snapshot_ / "MANIFEST.json"));
     ASSERT_TRUE(manifest.ok());
     change(*manifest);
     const auto json = ManifestToJson(*manifest);
@@ -67,14 +63,15 @@ class DamageTest : public testing::Test {
     WriteFile(snapshot_ / "MANIFEST.json", *json);
   }
 
-  const std::string dir_ = sample::FreshDirectory();
+  const TempDir temp_;
+  const std::string& dir_ = temp_.path();
   const fs::path snapshot_ = fs::path(dir_) / "42";
   std::set<std::string> files_;
 };
 
 TEST_F(DamageTest, AFlippedByteInAnyFileIsFound) {
   for (const std::string& file : files_) {
-    const std::string good = ReadFile(snapshot_ / file);
+    const std::string good = ReadText(snapshot_ / file);
     if (good.empty()) {
       continue;   // RocksDB's write-ahead log; a byte more is found below.
     }
@@ -100,7 +97,7 @@ TEST_F(DamageTest, AFlippedByteInAnyFileIsFound) {
 }
 
 TEST_F(DamageTest, AnyByteOfTheManifestCounts) {
-  const std::string good = ReadFile(snapshot_ / "MANIFEST.json");
+  const std::string good = ReadText(snapshot_ / "MANIFEST.json");
   for (size_t at = 0; at < good.size(); ++at) {
     std::string bad = good;
     bad[at] = static_cast<char>(bad[at] ^ 0x01);
@@ -111,7 +108,7 @@ TEST_F(DamageTest, AnyByteOfTheManifestCounts) {
 
 TEST_F(DamageTest, AShortLongOrMissingFileIsFoundWithoutReadingIt) {
   for (const std::string& file : files_) {
-    const std::string good = ReadFile(snapshot_ / file);
+    const std::string good = ReadText(snapshot_ / file);
     std::vector<std::string> bad = {good + "x"};
     if (!good.empty()) {
       bad.push_back(good.substr(0, good.size() - 1));
@@ -164,7 +161,7 @@ TEST_F(DamageTest, AManifestThatStatesAWrongDigestIsRefused) {
 }
 
 TEST_F(DamageTest, AManifestMustListWhatEverySnapshotHas) {
-  const std::string good = ReadFile(snapshot_ / "MANIFEST.json");
+  const std::string good = ReadText(snapshot_ / "MANIFEST.json");
   ChangeManifest([](v1::SnapshotManifest& manifest) { manifest.clear_files(); });
   EXPECT_THAT(Open(Verify::kManifest).message(), HasSubstr("does not list"));
   WriteFile(snapshot_ / "MANIFEST.json", good);

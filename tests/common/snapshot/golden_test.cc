@@ -2,6 +2,7 @@
 
 #include "common/snapshot/snapshot.h"
 #include "tests/common/snapshot/sample.h"
+#include "tests/fakes/temp_dir.h"
 
 // A snapshot of each format version that was ever written must read for good: golden/1 is the sample with 40 users.
 // Never write it anew; a new format version gets a directory of its own.
@@ -19,7 +20,8 @@ TEST(SnapshotGoldenTest, FormatVersion1Reads) {
 }
 
 TEST(SnapshotGoldenTest, TheContentDigestIsDefinedForGood) {
-  const auto fresh = sample::Write(sample::FreshDirectory(), Generation{1}, kGoldenUsers);
+  const TempDir temp;
+  const auto fresh = sample::Write(temp.path(), Generation{1}, kGoldenUsers);
   ASSERT_TRUE(fresh.ok()) << fresh.status();
   const auto golden = SnapshotStore(TRIBUTARY_GOLDEN_DIR).ReadManifest(Generation{1});
   ASSERT_TRUE(golden.ok()) << golden.status();

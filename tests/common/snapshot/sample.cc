@@ -188,14 +188,4 @@ std::string Difference(const SnapshotReader& reader, int users) {
   return "";
 }
 
-std::string FreshDirectory() {
-  const testing::TestInfo& test = *testing::UnitTest::GetInstance()->current_test_info();
-  static int number = 0;
-  const std::string dir = absl::StrCat(testing::TempDir(), "/", test.test_suite_name(), ".", test.name(), ".", getpid(), ".",
-                                       number++);
-  std::filesystem::remove_all(dir);
-  std::filesystem::create_directories(dir);
-  return dir;
-}
-
 }  // namespace tributary::sample

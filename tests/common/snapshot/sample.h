@@ -29,9 +29,6 @@ absl::StatusOr<v1::SnapshotManifest> Write(const std::string& snapshots_dir, Gen
 // Empty when the reader answers exactly what Fill wrote, else what differs first.
 std::string Difference(const SnapshotReader& reader, int users);
 
-// A fresh directory of this test.
-std::string FreshDirectory();
-
 }  // namespace tributary::sample
 
 #endif  // TRIBUTARY_TESTS_COMMON_SNAPSHOT_SAMPLE_H_

@@ -10,12 +10,12 @@
 #include <vector>
 
 #include "tests/common/snapshot/sample.h"
+#include "tests/fakes/temp_dir.h"
 
 namespace tributary {
 namespace {
 
 namespace fs = std::filesystem;
-using sample::FreshDirectory;
 using testing::HasSubstr;
 
 constexpr Generation kGeneration{42};
@@ -41,7 +41,8 @@ v1::ScoredItems List(uint32_t item, float score) {
 }
 
 TEST(SnapshotTest, EverythingWrittenIsReadBackAtEveryLevel) {
-  const std::string dir = FreshDirectory();
+  const TempDir temp;
+  const std::string& dir = temp.path();
   const auto manifest = sample::Write(dir, kGeneration, kUsers);
   ASSERT_TRUE(manifest.ok()) << manifest.status();
   for (Verify verify : {Verify::kManifest, Verify::kChecksums, Verify::kDigest}) {
@@ -56,7 +57,8 @@ TEST(SnapshotTest, EverythingWrittenIsReadBackAtEveryLevel) {
 }
 
 TEST(SnapshotTest, ScansVisitEveryPairInOrderAndStopAtAnError) {
-  const std::string dir = FreshDirectory();
+  const TempDir temp;
+  const std::string& dir = temp.path();
   ASSERT_TRUE(sample::Write(dir, kGeneration, kUsers).ok());
   const auto reader = SnapshotReader::Open(dir, kGeneration, Verify::kManifest, kCacheBytes);
   ASSERT_TRUE(reader.ok());
@@ -89,7 +91,8 @@ TEST(SnapshotTest, ScansVisitEveryPairInOrderAndStopAtAnError) {
 }
 
 TEST(SnapshotTest, WhatIsNotThereIsNotFound) {
-  const std::string dir = FreshDirectory();
+  const TempDir temp;
+  const std::string& dir = temp.path();
   ASSERT_TRUE(sample::Write(dir, kGeneration, kUsers).ok());
   const auto reader = SnapshotReader::Open(dir, kGeneration, Verify::kManifest, kCacheBytes);
   ASSERT_TRUE(reader.ok());
@@ -110,8 +113,10 @@ TEST(SnapshotTest, WhatIsNotThereIsNotFound) {
 }
 
 TEST(SnapshotTest, TheSameContentHasTheSameDigestHoweverItIsLaidOut) {
-  const std::string a = FreshDirectory();
-  const std::string b = FreshDirectory();
+  const TempDir temp_a;
+  const TempDir temp_b;
+  const std::string& a = temp_a.path();
+  const std::string& b = temp_b.path();
   const auto first = sample::Write(a, kGeneration, 2'000);
   const auto second = sample::Write(b, Generation{43}, 2'000, /*target_file_bytes=*/4'096);
   ASSERT_TRUE(first.ok()) << first.status();
@@ -129,7 +134,8 @@ TEST(SnapshotTest, TheSameContentHasTheSameDigestHoweverItIsLaidOut) {
 }
 
 TEST(SnapshotTest, ReadingWritesNothingIntoTheSnapshot) {
-  const std::string dir = FreshDirectory();
+  const TempDir temp;
+  const std::string& dir = temp.path();
   ASSERT_TRUE(sample::Write(dir, kGeneration, kUsers).ok());
   const std::vector<std::string> before = Listing(dir);
   {
@@ -141,7 +147,8 @@ TEST(SnapshotTest, ReadingWritesNothingIntoTheSnapshot) {
 }
 
 TEST(SnapshotTest, ManyThreadsReadAtOnce) {
-  const std::string dir = FreshDirectory();
+  const TempDir temp;
+  const std::string& dir = temp.path();
   ASSERT_TRUE(sample::Write(dir, kGeneration, kUsers).ok());
   const auto reader = SnapshotReader::Open(dir, kGeneration, Verify::kManifest, kCacheBytes);
   ASSERT_TRUE(reader.ok());
@@ -156,7 +163,8 @@ TEST(SnapshotTest, ManyThreadsReadAtOnce) {
 }
 
 TEST(SnapshotTest, EmptyViewsAreFine) {
-  const std::string dir = FreshDirectory();
+  const TempDir temp;
+  const std::string& dir = temp.path();
   auto writer = SnapshotWriter::Create(dir, kGeneration);
   ASSERT_TRUE(writer.ok());
   ASSERT_TRUE((*writer)->WriteItems({}).ok());
@@ -171,7 +179,8 @@ TEST(SnapshotTest, EmptyViewsAreFine) {
 }
 
 TEST(SnapshotWriterTest, RefusesWhatAReaderCouldNotTrust) {
-  const std::string dir = FreshDirectory();
+  const TempDir temp;
+  const std::string& dir = temp.path();
   auto created = SnapshotWriter::Create(dir, kGeneration);
   ASSERT_TRUE(created.ok());
   SnapshotWriter& writer = **created;
@@ -192,7 +201,8 @@ TEST(SnapshotWriterTest, RefusesWhatAReaderCouldNotTrust) {
 }
 
 TEST(SnapshotWriterTest, RefusesItemNumbersBeyondTheItemTable) {
-  const std::string dir = FreshDirectory();
+  const TempDir temp;
+  const std::string& dir = temp.path();
   auto writer = SnapshotWriter::Create(dir, kGeneration);
   ASSERT_TRUE(writer.ok());
   ASSERT_TRUE((*writer)->PutPopular("all", List(1, 1)).ok());
@@ -206,7 +216,8 @@ TEST(SnapshotWriterTest, RefusesItemNumbersBeyondTheItemTable) {
 }
 
 TEST(SnapshotWriterTest, AGenerationIsWrittenOnceAndByOneWriter) {
-  const std::string dir = FreshDirectory();
+  const TempDir temp;
+  const std::string& dir = temp.path();
   EXPECT_TRUE(absl::IsInvalidArgument(SnapshotWriter::Create(dir, Generation{0}).status()));
   {
     const auto writer = SnapshotWriter::Create(dir, kGeneration);

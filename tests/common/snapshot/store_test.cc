@@ -10,6 +10,7 @@
 
 #include "common/snapshot/snapshot.h"
 #include "tests/common/snapshot/sample.h"
+#include "tests/fakes/temp_dir.h"
 
 namespace tributary {
 namespace {
@@ -31,7 +32,8 @@ std::vector<int64_t> Listed(const SnapshotStore& store) {
 }
 
 TEST(SnapshotStoreTest, ListsCompleteSnapshotsByNumber) {
-  const std::string dir = sample::FreshDirectory();
+  const TempDir temp;
+  const std::string& dir = temp.path();
   const SnapshotStore store(dir);
   EXPECT_THAT(Listed(store), ElementsAre());
   for (int64_t generation : {10, 9, 100}) {
@@ -48,7 +50,8 @@ TEST(SnapshotStoreTest, ListsCompleteSnapshotsByNumber) {
 }
 
 TEST(SnapshotStoreTest, ActivateNamesTheCurrentGeneration) {
-  const std::string dir = sample::FreshDirectory();
+  const TempDir temp;
+  const std::string& dir = temp.path();
   SnapshotStore store(dir);
   ASSERT_TRUE(sample::Write(dir, Generation{1}, 3).ok());
   ASSERT_TRUE(sample::Write(dir, Generation{2}, 3).ok());
@@ -65,7 +68,8 @@ TEST(SnapshotStoreTest, ActivateNamesTheCurrentGeneration) {
 }
 
 TEST(SnapshotStoreTest, ACurrentFileOfNonsenseIsDataLoss) {
-  const std::string dir = sample::FreshDirectory();
+  const TempDir temp;
+  const std::string& dir = temp.path();
   const SnapshotStore store(dir);
   for (const std::string text : {"", "\n", "x", "-1", "0", "1 2", "01", "99999999999999999999"}) {
     std::ofstream(dir + "/CURRENT", std::ios::trunc) << text;
@@ -76,7 +80,8 @@ TEST(SnapshotStoreTest, ACurrentFileOfNonsenseIsDataLoss) {
 }
 
 TEST(SnapshotStoreTest, RemoveDeletesAllButTheCurrentOne) {
-  const std::string dir = sample::FreshDirectory();
+  const TempDir temp;
+  const std::string& dir = temp.path();
   SnapshotStore store(dir);
   ASSERT_TRUE(sample::Write(dir, Generation{1}, 3).ok());
   ASSERT_TRUE(sample::Write(dir, Generation{2}, 3).ok());
@@ -91,7 +96,8 @@ TEST(SnapshotStoreTest, RemoveDeletesAllButTheCurrentOne) {
 }
 
 TEST(SnapshotStoreTest, AReaderOutlivesTheRemovalOfItsSnapshot) {
-  const std::string dir = sample::FreshDirectory();
+  const TempDir temp;
+  const std::string& dir = temp.path();
   SnapshotStore store(dir);
   ASSERT_TRUE(sample::Write(dir, Generation{1}, 40).ok());
   const auto reader = SnapshotReader::Open(dir, Generation{1}, SnapshotReader::Verify::kManifest, 0);
@@ -101,7 +107,8 @@ TEST(SnapshotStoreTest, AReaderOutlivesTheRemovalOfItsSnapshot) {
 }
 
 TEST(SnapshotStoreTest, ConcurrentActivationsLeaveOneOfThemCurrentAndAlwaysReadable) {
-  const std::string dir = sample::FreshDirectory();
+  const TempDir temp;
+  const std::string& dir = temp.path();
   constexpr int kActivators = 3;
   constexpr int kRounds = 20;
   for (int generation = 1; generation <= kActivators; ++generation) {
@@ -135,7 +142,8 @@ TEST(SnapshotStoreTest, ConcurrentActivationsLeaveOneOfThemCurrentAndAlwaysReada
 }
 
 TEST(SnapshotStoreTest, ACrashAtAnyStepOfWritingLeavesNothingVisible) {
-  const std::string dir = sample::FreshDirectory();
+  const TempDir temp;
+  const std::string& dir = temp.path();
   const SnapshotStore store(dir);
   const auto expect_invisible = [&](const char* step) {
     EXPECT_THAT(Listed(store), ElementsAre()) << step;

@@ -16,6 +16,7 @@
 #include "gtest/gtest.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_event_log.h"
+#include "tests/fakes/temp_dir.h"
 
 namespace tributary::serving {
 namespace {
@@ -140,12 +141,6 @@ class SharedLog final : public EventLog {
 
 class CommandLineTest : public ::testing::Test {
  protected:
-  CommandLineTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "tributary_cli_XXXXXX").string();
-    dir = mkdtemp(pattern.data());
-  }
-  ~CommandLineTest() override { std::filesystem::remove_all(dir); }
-
   int Run(std::vector<std::string> arguments) {
     out.str("");
     err.str("");
@@ -166,17 +161,12 @@ class CommandLineTest : public ::testing::Test {
                                   }};
     return RunCommandLine(arguments, environment);
   }
-  std::string WriteFile(const std::string& name, const std::string& content) {
-    const std::string path = absl::StrCat(dir, "/", name);
-    std::ofstream(path) << content;
-    return path;
-  }
 
   FakeClock clock;
   FakeEventLog log{clock};
   absl::Status log_status;
   FakeServer server;
-  std::string dir;
+  const TempDir dir;
   std::ostringstream out;
   std::ostringstream err;
 };
@@ -186,7 +176,7 @@ TEST_F(CommandLineTest, WrongUsageAnswersTwo) {
   EXPECT_EQ(Run({"nonsense"}), kExitUsage);
   EXPECT_EQ(Run({"similar"}), kExitUsage);
   EXPECT_EQ(Run({"recommend", "u", "--limit", "many"}), kExitUsage);
-  EXPECT_EQ(Run({"recommend", "u", "--config", dir + "/missing.textproto"}), kExitUsage);
+  EXPECT_EQ(Run({"recommend", "u", "--config", dir.Join("missing.textproto")}), kExitUsage);
   EXPECT_THAT(err.str(), AllOf(StartsWith("tributary: "), HasSubstr("missing.textproto")));
   EXPECT_EQ(Run({"--help"}), kExitOk);
   EXPECT_THAT(out.str(), HasSubstr("Exit codes"));
@@ -337,15 +327,15 @@ TEST_F(CommandLineTest, PublishWaitsUntilAnAnswerRestsOnTheEvent) {
 }
 
 TEST_F(CommandLineTest, ItemsAreReadAsJsonLines) {
-  const std::string path = WriteFile("items.jsonl", "{\"itemId\":\"a\"}\n\n{\"itemId\":\"b\",\"stock\":\"3\"}\n");
+  const std::string path = dir.Write("items.jsonl", "{\"itemId\":\"a\"}\n\n{\"itemId\":\"b\",\"stock\":\"3\"}\n");
   EXPECT_EQ(Run({"items", "put", "--file", path}), kExitOk);
   EXPECT_EQ(out.str(), "2 items put\n");
   ASSERT_EQ(server.items.size(), 2u);
   EXPECT_EQ(server.items[1].stock(), 3);
-  EXPECT_EQ(Run({"items", "put", "--file", WriteFile("bad.jsonl", "{\"itemId\":\"a\"}\n{\"itemid2\":\"b\"}\n")}),
+  EXPECT_EQ(Run({"items", "put", "--file", dir.Write("bad.jsonl", "{\"itemId\":\"a\"}\n{\"itemid2\":\"b\"}\n")}),
             kExitRefused);
   EXPECT_THAT(err.str(), AllOf(HasSubstr("itemid2"), HasSubstr("line=2")));
-  EXPECT_EQ(Run({"items", "put", "--file", dir + "/none"}), kExitRefused);
+  EXPECT_EQ(Run({"items", "put", "--file", dir.Join("none")}), kExitRefused);
 }
 
 TEST_F(CommandLineTest, RulesArePutListedAndDeleted) {
@@ -368,7 +358,7 @@ TEST_F(CommandLineTest, TopicsAreCreatedAndReplayFillsThem) {
   EXPECT_EQ(Run({"topics", "create", "--set", "kafka { partitions: 2 topic_prefix: \"t.\" }"}), kExitOk);
   EXPECT_THAT(out.str(), HasSubstr("t.events"));
   EXPECT_EQ(log.PartitionCount("t.events").value(), 2);
-  const std::string path = WriteFile("events.jsonl",
+  const std::string path = dir.Write("events.jsonl",
                                      "{\"userId\":\"u\",\"type\":\"VIEW\",\"itemId\":\"a\",\"eventTime\":\"2020-01-01T00:00:00Z\"}\n");
   EXPECT_EQ(Run({"replay", path, "--speed", "100", "--shift-to-now", "--set", "kafka { topic_prefix: \"t.\" }"}), kExitOk)
       << err.str();
@@ -385,7 +375,7 @@ TEST_F(CommandLineTest, ReplayTellsItsProgressOnceASecond) {
     absl::StrAppend(&lines, R"({"userId":"u","type":"VIEW","itemId":"a","eventTime":"2020-01-01T00:00:0)", i * 3 / 10, ".",
                     i * 3 % 10, "00Z\"}\n");
   }
-  const std::string path = WriteFile("events.jsonl", lines);
+  const std::string path = dir.Write("events.jsonl", lines);
   EXPECT_EQ(Run({"replay", path, "--speed", "1"}), kExitOk);
   // Events every 0.3 s for 3 s: told at 1.2 s and 2.4 s.
   EXPECT_EQ(err.str(), "replay: 5 of 11 events sent\nreplay: 9 of 11 events sent\n");
@@ -412,11 +402,11 @@ TEST_F(CommandLineTest, DeadLettersAreListedLatestFirst) {
 class SnapshotsCommandTest : public CommandLineTest {
  protected:
   int RunOn(std::vector<std::string> arguments) {
-    arguments.insert(arguments.end(), {"--set", absl::StrCat("storage { snapshots_dir: \"", dir, "\" }")});
+    arguments.insert(arguments.end(), {"--set", absl::StrCat("storage { snapshots_dir: \"", dir.path(), "\" }")});
     return Run(arguments);
   }
   void Write(int64_t generation) {
-    auto writer = SnapshotWriter::Create(dir, Generation{generation});
+    auto writer = SnapshotWriter::Create(dir.path(), Generation{generation});
     ASSERT_TRUE(writer.ok()) << writer.status();
     v1::Item item;
     item.set_item_id("a");
@@ -451,7 +441,7 @@ TEST_F(SnapshotsCommandTest, VerifyFindsADamagedFile) {
   ASSERT_EQ(RunOn({"snapshots", "activate", "1"}), kExitOk);
   EXPECT_EQ(RunOn({"snapshots", "verify"}), kExitOk) << err.str();
   EXPECT_THAT(out.str(), HasSubstr("snapshot 1 is whole"));
-  const std::string path = dir + "/1/items.bin";
+  const std::string path = dir.Join("1/items.bin");
   std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
   file.seekp(-1, std::ios::end);
   file.put('\x7f');

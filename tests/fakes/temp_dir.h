@@ -1,5 +1,5 @@
-#ifndef TRIBUTARY_TESTS_BATCH_LAYER_TEMP_DIR_H_
-#define TRIBUTARY_TESTS_BATCH_LAYER_TEMP_DIR_H_
+#ifndef TRIBUTARY_TESTS_FAKES_TEMP_DIR_H_
+#define TRIBUTARY_TESTS_FAKES_TEMP_DIR_H_
 
 #include <stdlib.h>
 
@@ -10,25 +10,30 @@
 
 #include "glog/logging.h"
 
-namespace tributary::batch {
+namespace tributary {
 
-// A directory of one test; goes with the object.
+// A new directory that goes with the object.
 class TempDir {
  public:
-  TempDir() {
-    std::string path = (std::filesystem::temp_directory_path() / "tributary-batch-XXXXXX").string();
+  // `name` is the beginning of its name.
+  explicit TempDir(const std::string& name = "tributary") {
+    std::string path = (std::filesystem::temp_directory_path() / (name + "-XXXXXX")).string();
     CHECK(::mkdtemp(path.data()) != nullptr) << path;
     path_ = path;
   }
   ~TempDir() {
     std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
+    if (!kept_) std::filesystem::remove_all(path_, ignored);
   }
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;
 
+  // Stays for somebody to look into.
+  void Keep() { kept_ = true; }
+
   const std::string& path() const { return path_; }
   std::string Join(const std::string& name) const { return path_ + "/" + name; }
+  // Answers the file's path.
   std::string Write(const std::string& name, const std::string& content) const {
     std::ofstream file(Join(name), std::ios::binary | std::ios::trunc);
     file << content;
@@ -38,6 +43,7 @@ class TempDir {
 
  private:
   std::string path_;
+  bool kept_ = false;
 };
 
 inline std::string ReadText(const std::string& path) {
@@ -47,6 +53,6 @@ inline std::string ReadText(const std::string& path) {
   return text.str();
 }
 
-}  // namespace tributary::batch
+}  // namespace tributary
 
-#endif  // TRIBUTARY_TESTS_BATCH_LAYER_TEMP_DIR_H_
+#endif  // TRIBUTARY_TESTS_FAKES_TEMP_DIR_H_
