@@ -75,7 +75,7 @@ SnapshotSituation SnapshotManager::Look() const {
     if (refusal != refused_.end()) {
       // A clock that jumped back must not wait for that time to come again.
       const absl::Duration since = clock_.Now() - refusal->second.refused_at;
-      situation.wanted_refused = since >= absl::ZeroDuration() && since < options_.retry_refused_after;
+      situation.wanted_refused = since >= absl::ZeroDuration() && since < refusal->second.retry_after;
     }
   }
   return situation;
@@ -101,8 +101,11 @@ void SnapshotManager::Refuse(Generation generation, const absl::Status& why) {
   MutexLock lock(mutex_);
   Refusal& refusal = refused_[generation];
   refusal.refused_at = clock_.Now();
-  if (refusal.reason != why.message()) {
+  if (refusal.reason == why.message()) {
+    refusal.retry_after = std::min(2 * refusal.retry_after, options_.longest_retry_after);
+  } else {
     refusal.reason = std::string(why.message());
+    refusal.retry_after = options_.first_retry_after;
     LOG(ERROR) << "snapshot refused, the last good one keeps serving: generation=" << Value(generation)
                << " serving=" << (serving_ ? Value(*serving_) : 0) << " cause=" << refusal.reason;
   }

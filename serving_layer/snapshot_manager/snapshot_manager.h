@@ -24,8 +24,9 @@ namespace tributary::serving {
 
 // Serves what CURRENT names: looks at it, opens and verifies a new snapshot beside the one that is being served, swaps
 // while requests run, and closes the old one when its last request is done. A snapshot that is broken, of a newer format
-// or whose W lies below the floor is refused with a reason (one line in the log, a metric, List) and tried again every
-// 10 s, since files may still be on their way; until then the last good one keeps serving.
+// or whose W lies below the floor is refused with a reason (one line in the log, a metric, List) and tried again,
+// since files may still be on their way; until then the last good one keeps serving. Each attempt may read every file, so
+// the wait doubles as long as the reason stays the same.
 //
 // Threads: RunOnce from one thread; List and serving from any.
 class SnapshotManager {
@@ -33,7 +34,8 @@ class SnapshotManager {
   struct Options {
     std::string snapshots_dir;
     int64_t block_cache_bytes = 0;
-    absl::Duration retry_refused_after = absl::Seconds(10);
+    absl::Duration first_retry_after = absl::Seconds(10);
+    absl::Duration longest_retry_after = absl::Minutes(1);
   };
 
   // Borrows everything.
@@ -51,6 +53,7 @@ class SnapshotManager {
   struct Refusal {
     std::string reason;
     absl::Time refused_at;
+    absl::Duration retry_after;
   };
 
   SnapshotSituation Look() const;
