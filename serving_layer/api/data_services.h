@@ -3,40 +3,30 @@
 
 #include <string>
 
-#include "serving_layer/api/grpc_server.h"
 #include "serving_layer/api/rpc_call.h"
 #include "tributary/v1/admin_service.grpc.pb.h"
 #include "tributary/v1/analytics_service.grpc.pb.h"
 #include "tributary/v1/catalogue_service.grpc.pb.h"
 #include "tributary/v1/event_service.grpc.pb.h"
 
-// The services beside recommendations. Rpcs that are not built yet answer UNIMPLEMENTED by the generated bases.
+// The services beside recommendations.
 namespace tributary::serving {
 
-class EventServiceImpl final : public v1::EventService::CallbackService {
+class EventServiceImpl final : public ServiceOf<v1::EventService> {
  public:
-  explicit EventServiceImpl(const ServiceParts& parts) : parts_(parts), publish_(parts.metrics, "Publish") {}
+  using ServiceOf::ServiceOf;
+
   grpc::ServerUnaryReactor* Publish(grpc::CallbackServerContext* context, const v1::PublishRequest* request,
                                     v1::PublishResponse* response) override;
 
  private:
-  const ServiceParts parts_;
-  RpcMetrics publish_;
+  RpcMetrics publish_{parts_.metrics, "Publish"};
 };
 
 // Writes go to the topics, reads come from memory.
-class CatalogueServiceImpl final : public v1::CatalogueService::CallbackService {
+class CatalogueServiceImpl final : public ServiceOf<v1::CatalogueService> {
  public:
-  explicit CatalogueServiceImpl(const ServiceParts& parts)
-      : parts_(parts),
-        put_item_(parts.metrics, "PutItem"),
-        get_item_(parts.metrics, "GetItem"),
-        delete_item_(parts.metrics, "DeleteItem"),
-        put_user_(parts.metrics, "PutUser"),
-        delete_user_(parts.metrics, "DeleteUser"),
-        put_rule_(parts.metrics, "PutRule"),
-        list_rules_(parts.metrics, "ListRules"),
-        delete_rule_(parts.metrics, "DeleteRule") {}
+  using ServiceOf::ServiceOf;
 
   grpc::ServerUnaryReactor* PutItem(grpc::CallbackServerContext* context, const v1::PutItemRequest* request,
                                     v1::PutItemResponse* response) override;
@@ -59,35 +49,31 @@ class CatalogueServiceImpl final : public v1::CatalogueService::CallbackService 
   // Writes the record when `valid`, else ends the rpc with it.
   grpc::ServerUnaryReactor* Write(const RpcCall& call, const absl::Status& valid, ProduceRecord record);
 
-  const ServiceParts parts_;
-  RpcMetrics put_item_;
-  RpcMetrics get_item_;
-  RpcMetrics delete_item_;
-  RpcMetrics put_user_;
-  RpcMetrics delete_user_;
-  RpcMetrics put_rule_;
-  RpcMetrics list_rules_;
-  RpcMetrics delete_rule_;
+  RpcMetrics put_item_{parts_.metrics, "PutItem"};
+  RpcMetrics get_item_{parts_.metrics, "GetItem"};
+  RpcMetrics delete_item_{parts_.metrics, "DeleteItem"};
+  RpcMetrics put_user_{parts_.metrics, "PutUser"};
+  RpcMetrics delete_user_{parts_.metrics, "DeleteUser"};
+  RpcMetrics put_rule_{parts_.metrics, "PutRule"};
+  RpcMetrics list_rules_{parts_.metrics, "ListRules"};
+  RpcMetrics delete_rule_{parts_.metrics, "DeleteRule"};
 };
 
-class AnalyticsServiceImpl final : public v1::AnalyticsService::CallbackService {
+class AnalyticsServiceImpl final : public ServiceOf<v1::AnalyticsService> {
  public:
-  explicit AnalyticsServiceImpl(const ServiceParts& parts) : parts_(parts), totals_(parts.metrics, "Totals") {}
+  using ServiceOf::ServiceOf;
+
   grpc::ServerUnaryReactor* Totals(grpc::CallbackServerContext* context, const v1::TotalsRequest* request,
                                    v1::TotalsResponse* response) override;
 
  private:
-  const ServiceParts parts_;
-  RpcMetrics totals_;
+  RpcMetrics totals_{parts_.metrics, "Totals"};
 };
 
-class AdminServiceImpl final : public v1::AdminService::CallbackService {
+class AdminServiceImpl final : public ServiceOf<v1::AdminService> {
  public:
-  explicit AdminServiceImpl(const ServiceParts& parts)
-      : parts_(parts),
-        get_freshness_(parts.metrics, "GetFreshness"),
-        list_snapshots_(parts.metrics, "ListSnapshots"),
-        get_config_(parts.metrics, "GetConfig") {}
+  using ServiceOf::ServiceOf;
+
   grpc::ServerUnaryReactor* GetFreshness(grpc::CallbackServerContext* context, const v1::GetFreshnessRequest* request,
                                          v1::GetFreshnessResponse* response) override;
   grpc::ServerUnaryReactor* ListSnapshots(grpc::CallbackServerContext* context, const v1::ListSnapshotsRequest* request,
@@ -97,10 +83,9 @@ class AdminServiceImpl final : public v1::AdminService::CallbackService {
                                       v1::GetConfigResponse* response) override;
 
  private:
-  const ServiceParts parts_;
-  RpcMetrics get_freshness_;
-  RpcMetrics list_snapshots_;
-  RpcMetrics get_config_;
+  RpcMetrics get_freshness_{parts_.metrics, "GetFreshness"};
+  RpcMetrics list_snapshots_{parts_.metrics, "ListSnapshots"};
+  RpcMetrics get_config_{parts_.metrics, "GetConfig"};
 };
 
 }  // namespace tributary::serving

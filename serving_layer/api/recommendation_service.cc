@@ -55,11 +55,7 @@ class RecommendationServiceImpl::MessagesOnArena final
 };
 
 RecommendationServiceImpl::RecommendationServiceImpl(const ServiceParts& parts)
-    : parts_(parts),
-      recommend_(parts.metrics, "Recommend"),
-      similar_items_(parts.metrics, "SimilarItems"),
-      popular_(parts.metrics, "Popular"),
-      messages_(std::make_unique<MessagesOnArena>()) {
+    : ServiceOf(parts), messages_(std::make_unique<MessagesOnArena>()) {
   SetMessageAllocatorFor_Recommend(messages_.get());
 }
 

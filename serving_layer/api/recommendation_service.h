@@ -3,14 +3,12 @@
 
 #include <memory>
 
-#include "serving_layer/api/grpc_server.h"
 #include "serving_layer/api/rpc_call.h"
 #include "tributary/v1/recommendation_service.grpc.pb.h"
 
 namespace tributary::serving {
 
-// Rpcs that are not built yet answer UNIMPLEMENTED by the generated base.
-class RecommendationServiceImpl final : public v1::RecommendationService::CallbackService {
+class RecommendationServiceImpl final : public ServiceOf<v1::RecommendationService> {
  public:
   explicit RecommendationServiceImpl(const ServiceParts& parts);
   ~RecommendationServiceImpl() override;
@@ -27,10 +25,9 @@ class RecommendationServiceImpl final : public v1::RecommendationService::Callba
 
   void RecommendWhenFresh(const RpcCall& call, const v1::RecommendRequest* request, v1::RecommendResponse* response);
 
-  const ServiceParts parts_;
-  RpcMetrics recommend_;
-  RpcMetrics similar_items_;
-  RpcMetrics popular_;
+  RpcMetrics recommend_{parts_.metrics, "Recommend"};
+  RpcMetrics similar_items_{parts_.metrics, "SimilarItems"};
+  RpcMetrics popular_{parts_.metrics, "Popular"};
   std::unique_ptr<MessagesOnArena> messages_;
 };
 

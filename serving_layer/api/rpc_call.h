@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "common/metrics/metrics.h"
+#include "serving_layer/api/grpc_server.h"
 #include "serving_layer/api/grpc_status.h"
 
 namespace tributary::serving {
@@ -61,6 +62,17 @@ class RpcCall {
   RpcMetrics* metrics_;
   grpc::ServerUnaryReactor* reactor_;
   std::chrono::steady_clock::time_point begun_;
+};
+
+// What the services have in common: Service is the generated class, as v1::EventService. A service has an RpcMetrics for
+// each of its rpcs. Rpcs that are not built yet answer UNIMPLEMENTED by the generated base.
+template <typename Service>
+class ServiceOf : public Service::CallbackService {
+ public:
+  explicit ServiceOf(const ServiceParts& parts) : parts_(parts) {}
+
+ protected:
+  const ServiceParts parts_;
 };
 
 }  // namespace tributary::serving
