@@ -6,17 +6,19 @@ usage() {
   cat <<'EOF'
 usage: tests/run.sh [option]...
 
-Installs missing dependencies (deploy/install_dependencies.sh), configures and builds the preset in build/PRESET,
-starts one Kafka broker on free ports for the run, and runs the tests with ctest, whose summary comes last.
-The broker and its data are gone at the end, also after a failure or Ctrl-C.
+Installs missing dependencies (deploy/install_dependencies.sh), configures and builds in build/PRESET, starts one Kafka
+broker on free ports for the run, and runs the tests with ctest, whose summary comes last. Without options, in this order:
+  tsan     ThreadSanitizer: the tests labelled threads
+  asan     AddressSanitizer and UndefinedBehaviorSanitizer: the tests labelled unit, simulation, fuzz and asan
+  release  all tests
+The first part with a failed test ends the run. The broker and its data are gone at the end, also after a failure or Ctrl-C.
 
 options:
-  --full          after the preset, build and run everything with the presets asan (ASan + UBSan) and tsan too, and the
-                  deliberate bugs that the simulation must find (tests/simulation/mutants)
-  --preset P      the CMake preset (default release)
+  --full          all tests with each of these presets, and the fuzz targets with libFuzzer (preset fuzz)
+  --preset P      all tests, with this CMake preset alone
   --label L       only tests whose label matches the regular expression L (ctest -L): unit, integration, simulation,
-                  chaos, fuzz, bench, threads
-  --filter REGEX  only tests whose name matches (ctest -R)
+                  chaos, fuzz, bench, threads, asan; with the preset release alone, unless --preset or --full is given
+  --filter REGEX  only tests whose name matches (ctest -R); presets as with --label
   --no-install    do not look for missing dependencies
   --help          this text
 
@@ -29,13 +31,13 @@ What tests find in their environment:
 EOF
 }
 
-presets=(release) full=0 install=1 selection=()
+preset="" full=0 install=1 selection=()
 while (($#)); do
   case $1 in
     --preset | --label | --filter)
       (($# >= 2)) || { echo "tests/run.sh: $1 needs a value" >&2; exit 2; }
       case $1 in
-        --preset) presets=("$2") ;;
+        --preset) preset=$2 ;;
         --label) selection+=(-L "$2") ;;
         --filter) selection+=(-R "$2") ;;
       esac
@@ -48,8 +50,20 @@ while (($#)); do
   esac
   shift
 done
-if ((full)); then presets+=(asan tsan); fi
 jobs=${TRIBUTARY_JOBS:-$(nproc)}
+
+# The presets of this run, and the labels that one of them is built and tested for where that is not everything.
+declare -A labels=()
+if ((full)); then
+  presets=(fuzz tsan asan release)
+  labels[fuzz]="fuzz"
+elif [[ -n $preset ]] || ((${#selection[@]})); then
+  presets=("${preset:-release}")
+else
+  presets=(tsan asan release)
+  labels[tsan]="threads"
+  labels[asan]="unit simulation fuzz asan"
+fi
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export TRIBUTARY_KAFKA_SH=$PWD/deploy/kafka/kafka.sh
@@ -58,8 +72,15 @@ if ((install)); then deploy/install_dependencies.sh; fi
 "$TRIBUTARY_KAFKA_SH" get
 
 for preset in "${presets[@]}"; do
+  targets=(all)
+  if [[ -n ${labels[$preset]:-} ]]; then
+    read -ra targets <<<"${labels[$preset]}"
+    targets=("${targets[@]/%/_tests}")
+  fi
+  begun=$SECONDS
   cmake --preset "$preset"
-  cmake --build "build/$preset" --parallel "$jobs"
+  cmake --build "build/$preset" --parallel "$jobs" --target "${targets[@]}"
+  echo "tests/run.sh: built $preset in $((SECONDS - begun)) s"
 done
 
 kafka_dir=$(mktemp -d)
@@ -69,8 +90,11 @@ export TRIBUTARY_TEST_BROKER
 
 export UBSAN_OPTIONS=print_stacktrace=1
 # gRPC, RocksDB and librdkafka come uninstrumented: their own locking looks like races. Ours is still checked.
-export TSAN_OPTIONS=ignore_noninstrumented_modules=1:second_deadlock_stack=1
+export TSAN_OPTIONS="ignore_noninstrumented_modules=1:second_deadlock_stack=1:suppressions='$PWD/tests/sanitizers/tsan.supp'"
 for preset in "${presets[@]}"; do
-  ctest --test-dir "build/$preset" --parallel "$jobs" --output-on-failure --no-tests=error "${selection[@]}"
+  echo "tests/run.sh: testing $preset"
+  of_part=()
+  if [[ -n ${labels[$preset]:-} ]]; then of_part=(-L "^(${labels[$preset]// /|})\$"); fi
+  ctest --test-dir "build/$preset" --parallel "$jobs" --output-on-failure --no-tests=error \
+    "${of_part[@]}" "${selection[@]}"
 done
-if ((full)); then tests/simulation/mutants/run.sh --jobs "$jobs"; fi
