@@ -13,10 +13,10 @@
 
 // Runs a fuzz target without libFuzzer.
 //
-//   NAME --runs N              every seed as it is, then N seeds changed at random (the same for the same
-//   TRIBUTARY_SEED) NAME --runs N --keep FILE  the same, slower: the input that is running, which the process may die
-//   of, lies in FILE NAME --write-seeds DIR     writes the seeds as files, a corpus for libFuzzer NAME FILE... runs the
-//   files, such as a crash that libFuzzer found
+//   NAME --runs N              every seed as it is, then N seeds changed at random (the same for the same TRIBUTARY_SEED)
+//   NAME --runs N --keep FILE  the same, slower: the input that is running, which the process may die of, lies in FILE
+//   NAME --write-seeds DIR     writes the seeds as files, a corpus for libFuzzer
+//   NAME FILE...               runs the files, such as a crash that libFuzzer found
 namespace tributary::fuzz {
 namespace {
 
