@@ -40,7 +40,7 @@ std::vector<std::string> FuzzSeeds() {
   manifest.set_generation(3);
   std::vector<std::string> seeds = {*ManifestToJson(manifest)};
   manifest.add_watermarks()->set_partition(1);
-  manifest.mutable_watermarks(0)->set_offset(10);
+  manifest.mutable_watermarks(0)->set_watermark(10);
   for (const char* path : {"items.bin", "neighbours.bin", "db/CURRENT", "db/000001.sst"}) {
     v1::SnapshotFile& file = *manifest.add_files();
     file.set_path(path);
@@ -56,7 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace tributary;
   std::string json(reinterpret_cast<const char*>(data), size);
   fuzz::CheckManifest(json);
-  const size_t field = json.rfind(fuzz::kChecksumField);
+  const size_t field = json.rfind(std::string(fuzz::kChecksumField));
   if (field == std::string::npos || field + fuzz::kChecksumField.size() + fuzz::kChecksumDigits > json.size()) return 0;
   const size_t at = field + fuzz::kChecksumField.size();
   json.replace(at, fuzz::kChecksumDigits, fuzz::kChecksumDigits, '0');
