@@ -176,9 +176,9 @@ visible() { say "visible after $(jq -r .visibleMs "$1") ms"; }
 
 step "Customer $user before"
 recommend "$dir/before.json"
-# An item from further down, near enough that a boost of its category must lift it over its predecessor.
+# The first item from the middle on that a boost of its category must lift over its predecessor.
 viewed=$(jq -r '[.items[] | {id: .itemId, score}] as $i
-  | [range(3; $i | length) | select($i[.].score * 1.2 > $i[. - 1].score)] | $i[.[-1]].id' "$dir/before.json")
+  | [range(7; $i | length) | select($i[.].score * 1.2 > $i[. - 1].score)] | $i[.[0]].id' "$dir/before.json")
 bought=$(jq -r '.items[0].itemId' "$dir/before.json")
 disliked=$(jq -r '.items[1].itemId' "$dir/before.json")
 
