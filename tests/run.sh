@@ -13,8 +13,8 @@ and its data are gone at the end, also after a failure or Ctrl-C. The first part
 options:
   --sanitizers    before that, what the sanitizers are for: with ThreadSanitizer (preset tsan) the tests labelled threads,
                   with AddressSanitizer and UndefinedBehaviorSanitizer (asan) those labelled unit, simulation, fuzz and asan
-  --full          before that, the bugs of tests/simulation/mutants, which must be found, all tests with each of these
-                  presets, and the fuzz targets with libFuzzer (preset fuzz)
+  --full          before that, fresh seeds of the simulation, the bugs of tests/simulation/mutants, which must be found, all
+                  tests with each of these presets, and the fuzz targets with libFuzzer (preset fuzz)
   --preset P      with this CMake preset in place of release
   --label L       only tests whose label matches the regular expression L (ctest -L): unit, integration, simulation,
                   chaos, fuzz, bench, threads, asan
@@ -72,7 +72,6 @@ export TRIBUTARY_KAFKA_SH=$PWD/deploy/kafka/kafka.sh
 if ((install)); then deploy/install_dependencies.sh; fi
 "$TRIBUTARY_KAFKA_SH" get
 
-if ((full)); then tests/simulation/mutants/run.sh --jobs "$jobs"; fi
 for preset in "${presets[@]}"; do
   targets=(all)
   if [[ -n ${labels[$preset]:-} ]]; then
@@ -84,6 +83,11 @@ for preset in "${presets[@]}"; do
   cmake --build "build/$preset" --parallel "$jobs" --target "${targets[@]}"
   echo "tests/run.sh: built $preset in $((SECONDS - begun)) s"
 done
+
+if ((full)); then
+  build/release/bin/simulation --seeds 1000
+  tests/simulation/mutants/run.sh --jobs "$jobs"
+fi
 
 kafka_dir=$(mktemp -d)
 trap '"$TRIBUTARY_KAFKA_SH" --dir "$kafka_dir" wipe' EXIT
