@@ -1,7 +1,8 @@
-// From the moment an event was due to an answer that holds it, with all three processes on a real Kafka: Publish, Kafka,
-// speed layer, Kafka, serving, Recommend. Open loop at a fixed rate: a late start counts against us.
+// From the moment an event was due to an answer that holds it, on a real Kafka: the application's producer, Kafka, speed
+// layer, Kafka, serving, Recommend; and again with Publish of the serving layer in the place of the producer. Open loop at a
+// fixed rate: a late start counts against us.
 // Peer: the same rate through Kafka alone (one producer, one reader), in the same run. The steps on the way are reported
-// apart: the answer to Publish, and the speed layer's progress as a reader of its own sees it.
+// apart: the acknowledged record, and the speed layer's progress as a reader of its own sees it.
 #include <poll.h>
 
 #include <algorithm>
@@ -30,15 +31,16 @@
 namespace tributary::bench {
 namespace {
 
-constexpr int kPartitions = 4;
 constexpr int kCheckpointMs = 200;   // The default of the configuration.
 
 struct Options {
   int rate = 1000;          // Events a second.
   int seconds = 20;
-  int warm_up_seconds = 5;
+  int warm_up_seconds = 20;   // The broker's compiler is at work in the first.
   int users = 2000;
-  int ask_every = 1;        // Every so manyth event is asked for; all are published.
+  int partitions = 1;
+  int ask_every = 10;       // Every so manyth event is asked for; all are written.
+  bool publish = true;      // Measure events that come through Publish too.
   bool steps = false;       // Watch the speed layer's progress too, which costs another reader.
 };
 
@@ -66,10 +68,11 @@ void OpenLoop(const Options& options, Send send) {
   }
 }
 
-// One event on its way: published, then asked for.
+// One event on its way: sent, then asked for.
 struct Probe {
   absl::Time due;
   absl::Time acknowledged;
+  EventPosition position;
   grpc::ClientContext publish_context;
   v1::PublishRequest publish;
   v1::PublishResponse published;
@@ -80,26 +83,50 @@ struct Probe {
 
 // From when the events were due, in the order of the steps.
 struct Steps {
-  std::vector<absl::Duration> published;
+  std::vector<absl::Duration> acknowledged;
   std::vector<absl::Duration> applied;
   std::vector<absl::Duration> visible;
+};
+
+// How events reach the topic.
+enum class Way {
+  kKafka,     // A producer of the application's own, one record each.
+  kPublish,   // The rpc Publish of the serving layer, one event a call.
+};
+
+// Hands what the log says about records of ProduceThen to their callbacks, on a thread of its own.
+class Deliverer {
+ public:
+  explicit Deliverer(LogProducer& producer) : thread_([this, &producer] {
+    while (!done_.load()) {
+      producer.Deliver(absl::Milliseconds(50));
+    }
+  }) {}
+  ~Deliverer() {
+    done_.store(true);
+    thread_.join();
+  }
+
+ private:
+  std::atomic<bool> done_{false};
+  std::thread thread_;
 };
 
 // Notes when the speed layer's progress becomes readable, as serving reads it.
 class ProgressWatch {
  public:
-  ProgressWatch(EventLog& log, const std::string& topic)
-      : seen_(kPartitions), thread_([this, &log, topic] { Follow(log, topic); }) {}
+  ProgressWatch(EventLog& log, const std::string& topic, int partitions)
+      : seen_(static_cast<size_t>(partitions)), thread_([this, &log, topic] { Follow(log, topic); }) {}
   void Finish() {
     done_.store(true);
     thread_.join();
   }
   // When the event was first seen to be applied. After Finish, for an event that was answered.
-  absl::Time AppliedAt(const v1::EventPosition& position) const {
-    const auto& seen = seen_.at(static_cast<size_t>(position.partition()));
-    const auto first = std::upper_bound(seen.begin(), seen.end(), position.offset(),
+  absl::Time AppliedAt(const EventPosition& position) const {
+    const auto& seen = seen_.at(static_cast<size_t>(Value(position.partition)));
+    const auto first = std::upper_bound(seen.begin(), seen.end(), Value(position.offset),
                                         [](int64_t offset, const auto& entry) { return offset < entry.first; });
-    CHECK(first != seen.end()) << "answered and not applied: offset=" << position.offset();
+    CHECK(first != seen.end()) << "answered and not applied: offset=" << Value(position.offset);
     return first->second;
   }
 
@@ -136,11 +163,11 @@ class ProgressWatch {
   std::thread thread_;
 };
 
-Steps MeasureTributary(const Options& options) {
-  integration::Installation installation("freshness", kPartitions, kCheckpointMs);
+Steps MeasureTributary(const Options& options, Way way) {
+  integration::Installation installation("freshness", options.partitions, kCheckpointMs);
   std::optional<ProgressWatch> progress;
   if (options.steps) {
-    progress.emplace(installation.log(), installation.topic("speed-views"));
+    progress.emplace(installation.log(), installation.topic("speed-views"), options.partitions);
   }
   const auto serving = installation.StartServing();
   const auto speed = installation.StartSpeed();
@@ -171,7 +198,7 @@ Steps MeasureTributary(const Options& options) {
       first_failure = status.ok() ? "its answer did not hold the event" : status.error_message();
     }
     if (visible && n >= warm_up) {
-      steps.published.push_back(probe.acknowledged - probe.due);
+      steps.acknowledged.push_back(probe.acknowledged - probe.due);
       if (n % options.ask_every == 0) {
         steps.visible.push_back(now - probe.due);
       }
@@ -180,40 +207,72 @@ Steps MeasureTributary(const Options& options) {
     done.NotifyAll();
   };
 
+  const auto ask = [&](int n, const grpc::Status& sent) {
+    Probe& probe = *probes[static_cast<size_t>(n)];
+    probe.acknowledged = absl::Now();
+    if (!sent.ok() || n % options.ask_every != 0) {
+      finish(n, sent);
+      return;
+    }
+    probe.recommend.set_user_id(probe.publish.event().user_id());
+    probe.recommend.set_limit(1);
+    v1::EventPosition& position = *probe.recommend.mutable_min_freshness()->mutable_position();
+    position.set_partition(Value(probe.position.partition));
+    position.set_offset(Value(probe.position.offset));
+    probe.recommend.mutable_max_wait()->set_seconds(10);
+    recommendations.Recommend(&probe.recommend_context, &probe.recommend, &probe.recommended,
+                              [&, n](grpc::Status answer) { finish(n, answer); });
+  };
+
+  auto producer = installation.log().OpenProducer();
+  CHECK(producer.ok()) << producer.status();
+  std::optional<Deliverer> deliverer;
+  if (way == Way::kKafka) {
+    deliverer.emplace(**producer);
+  }
+  const auto send = [&](int n) {
+    Probe& probe = *probes[static_cast<size_t>(n)];
+    if (way == Way::kPublish) {
+      events.Publish(&probe.publish_context, &probe.publish, &probe.published, [&, n](grpc::Status status) {
+        Probe& published = *probes[static_cast<size_t>(n)];
+        published.position = {PartitionId{published.published.position().partition()},
+                              Offset{published.published.position().offset()}};
+        ask(n, status);
+      });
+      return;
+    }
+    (*producer)->ProduceThen({.topic = installation.topic("events"),
+                              .key = probe.publish.event().user_id(),
+                              .value = probe.publish.event().SerializeAsString()},
+                             [&, n](absl::StatusOr<EventPosition> written) {
+                               CHECK(written.ok()) << written.status();
+                               probes[static_cast<size_t>(n)]->position = *written;
+                               ask(n, grpc::Status::OK);
+                             });
+  };
+
   OpenLoop(options, [&](int n, absl::Time due) {
     auto& slot = probes[static_cast<size_t>(n)];
     slot = std::make_unique<Probe>();
-    Probe& probe = *slot;
-    probe.due = due;
-    v1::Event& event = *probe.publish.mutable_event();
+    slot->due = due;
+    v1::Event& event = *slot->publish.mutable_event();
     event.set_user_id(absl::StrCat("user-", n % options.users));
     event.set_type(v1::VIEW);
     event.set_item_id(absl::StrCat("item-", n % 997));
-    events.Publish(&probe.publish_context, &probe.publish, &probe.published, [&, n](grpc::Status status) {
-      Probe& published = *probes[static_cast<size_t>(n)];
-      published.acknowledged = absl::Now();
-      if (!status.ok() || n % options.ask_every != 0) {
-        finish(n, status);
-        return;
-      }
-      published.recommend.set_user_id(published.publish.event().user_id());
-      published.recommend.set_limit(1);
-      *published.recommend.mutable_min_freshness() = published.published.token();
-      published.recommend.mutable_max_wait()->set_seconds(10);
-      recommendations.Recommend(&published.recommend_context, &published.recommend, &published.recommended,
-                                [&, n](grpc::Status answer) { finish(n, answer); });
-    });
+    send(n);
   });
 
-  MutexLock lock(mutex);
-  CHECK(done.AwaitFor(mutex, absl::Seconds(30), [&] { return finished == total; })) << finished << " of " << total;
-  CHECK_EQ(failed, 0) << "events that no answer held; of the first: " << first_failure;
+  {
+    MutexLock lock(mutex);
+    CHECK(done.AwaitFor(mutex, absl::Seconds(30), [&] { return finished == total; })) << finished << " of " << total;
+    CHECK_EQ(failed, 0) << "events that no answer held; of the first: " << first_failure;
+  }
   if (progress) {
     progress->Finish();
     for (int n = warm_up; n < total; ++n) {
       const Probe& probe = *probes[static_cast<size_t>(n)];
       if (n % options.ask_every == 0) {   // Answered, so surely applied.
-        steps.applied.push_back(progress->AppliedAt(probe.published.position()) - probe.due);
+        steps.applied.push_back(progress->AppliedAt(probe.position) - probe.due);
       }
     }
   }
@@ -266,22 +325,27 @@ std::vector<absl::Duration> MeasureKafkaAlone(const Options& options) {
 }
 
 void Run(const Options& options) {
-  std::vector<absl::Duration> peer = MeasureKafkaAlone(options);
-  Steps ours = MeasureTributary(options);
-  std::cerr << ours.visible.size() << " events at " << options.rate << "/s, after " << options.warm_up_seconds
-            << " s of warm-up\n";
   Report report("freshness");
+  std::vector<absl::Duration> peer = MeasureKafkaAlone(options);
   const auto add = [&](absl::string_view step, std::vector<absl::Duration>& samples) {
     for (const auto& [name, share] : {std::pair("p50", 0.5), std::pair("p99", 0.99), std::pair("p999", 0.999)}) {
       report.Add(absl::StrCat(step, "_", name, "_ms"), Percentile(samples, share), "ms", "kafka_round_trip",
                  Percentile(peer, share));
     }
   };
-  add("published", ours.published);
+  Steps direct = MeasureTributary(options, Way::kKafka);
+  std::cerr << direct.visible.size() << " of the events at " << options.rate << "/s asked for, after "
+            << options.warm_up_seconds << " s of warm-up\n";
+  add("visible", direct.visible);
+  add("written", direct.acknowledged);
   if (options.steps) {
-    add("applied", ours.applied);
+    add("applied", direct.applied);
   }
-  add("visible", ours.visible);
+  if (options.publish) {
+    Steps published = MeasureTributary(options, Way::kPublish);
+    add("published", published.acknowledged);
+    add("published_visible", published.visible);
+  }
 }
 
 }  // namespace
@@ -294,8 +358,11 @@ int main(int argc, char** argv) {
   CLI::App app{"Time from an event to an answer that holds it, through a real Kafka."};
   app.add_option("--rate", options.rate, "events a second")->check(CLI::Range(1, 100000));
   app.add_option("--seconds", options.seconds, "measured time")->check(CLI::Range(1, 3600));
-  app.add_option("--ask-every", options.ask_every, "ask for one of so many events; all are published")
+  app.add_option("--warm-up", options.warm_up_seconds, "time at this rate before it counts")->check(CLI::Range(0, 3600));
+  app.add_option("--partitions", options.partitions, "of the topic events")->check(CLI::Range(1, 1000));
+  app.add_option("--ask-every", options.ask_every, "ask for one of so many events; all are written")
       ->check(CLI::Range(1, 1000));
+  app.add_flag("!--no-publish", options.publish, "only events that are written to Kafka directly");
   app.add_flag("--steps", options.steps, "watch the speed layer's progress too");
   app.add_flag("--smoke", smoke, "a short run at a low rate");
   CLI11_PARSE(app, argc, argv);

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdio>
+#include <filesystem>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -18,7 +19,7 @@ namespace {
 // Starts a broker that ends, with its data, when this process does.
 std::string StartBroker() {
   const char* script = getenv("TRIBUTARY_KAFKA_SH");
-  std::string folder = "/tmp/tributary-kafka-XXXXXX";
+  std::string folder = (std::filesystem::temp_directory_path() / "tributary-kafka-XXXXXX").string();
   CHECK(mkdtemp(folder.data()) != nullptr) << "no temporary folder";
   const std::string command =
       absl::StrCat("'", script == nullptr ? TRIBUTARY_SOURCE_DIR "/deploy/kafka/kafka.sh" : script, "' --dir '", folder,
