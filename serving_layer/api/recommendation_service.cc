@@ -2,6 +2,8 @@
 
 #include <array>
 #include <chrono>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -16,18 +18,46 @@ namespace tributary::serving {
 namespace {
 
 // A request that waits for freshness: whichever of progress and the alarm comes first ends the wait, on a thread of gRPC.
-struct FreshnessWait {
-  Mutex mutex;
-  std::unique_ptr<grpc::Alarm> alarm ABSL_GUARDED_BY(mutex);
-  bool reached ABSL_GUARDED_BY(mutex) = false;
-
-  void Reach() {
-    MutexLock lock(mutex);
-    reached = true;
-    if (alarm != nullptr) {
-      alarm->Cancel();
+class FreshnessWait {
+ public:
+  // `answer` is called once, at the end of the wait; it keeps this object alive until then.
+  void Start(absl::Duration max_wait, std::function<void()> answer) {
+    MutexLock lock(mutex_);
+    answer_ = std::move(answer);
+    alarm_ = std::make_unique<grpc::Alarm>();
+    const auto deadline = std::chrono::system_clock::now() + absl::ToChronoNanoseconds(max_wait);
+    // The function holds a pointer and no more: all else that gRPC's thread reads is handed over under our own mutex, where
+    // ThreadSanitizer sees it.
+    alarm_->Set(std::chrono::time_point_cast<std::chrono::system_clock::duration>(deadline),
+                [this](bool /*expired*/) { End(); });
+    if (reached_) {
+      alarm_->Cancel();
     }
   }
+  void Reach() {
+    MutexLock lock(mutex_);
+    reached_ = true;
+    if (alarm_ != nullptr) {
+      alarm_->Cancel();
+    }
+  }
+
+ private:
+  void End() {
+    std::unique_ptr<grpc::Alarm> alarm;
+    std::function<void()> answer;
+    {
+      MutexLock lock(mutex_);
+      alarm = std::move(alarm_);
+      answer = std::move(answer_);
+    }
+    answer();
+  }
+
+  Mutex mutex_;
+  std::unique_ptr<grpc::Alarm> alarm_ ABSL_GUARDED_BY(mutex_);
+  std::function<void()> answer_ ABSL_GUARDED_BY(mutex_);
+  bool reached_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace
@@ -85,24 +115,10 @@ void RecommendationServiceImpl::RecommendWhenFresh(const RpcCall& call, const v1
   if (parts_.recommender.Covers(position)) {
     wait->Reach();  // Progress came between the first look and Add, and woke nobody.
   }
-  {
-    MutexLock lock(wait->mutex);
-    wait->alarm = std::make_unique<grpc::Alarm>();
-    const auto deadline = std::chrono::system_clock::now() + absl::ToChronoNanoseconds(MaxWait(*request));
-    wait->alarm->Set(std::chrono::time_point_cast<std::chrono::system_clock::duration>(deadline),
-                     [this, call, request, response, wait, number = *number](bool /*expired*/) {
-                       parts_.waits.Remove(number);
-                       std::unique_ptr<grpc::Alarm> done;  // Breaks the circle of alarm, function and wait.
-                       {
-                         MutexLock inner(wait->mutex);
-                         done = std::move(wait->alarm);
-                       }
-                       call.Finish(parts_.recommender.Recommend(*request, response));
-                     });
-    if (wait->reached) {
-      wait->alarm->Cancel();
-    }
-  }
+  wait->Start(MaxWait(*request), [this, call, request, response, wait, number = *number] {
+    parts_.waits.Remove(number);
+    call.Finish(parts_.recommender.Recommend(*request, response));
+  });
 }
 
 grpc::ServerUnaryReactor* RecommendationServiceImpl::SimilarItems(grpc::CallbackServerContext* context,
