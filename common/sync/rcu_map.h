@@ -1,6 +1,7 @@
 #ifndef TRIBUTARY_COMMON_SYNC_RCU_MAP_H_
 #define TRIBUTARY_COMMON_SYNC_RCU_MAP_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -102,6 +103,20 @@ class RcuMap {
     }
   }
 
+  // For the writer. Calls visit(key, value) for the pairs in the next `slots` slots, after the last ones in the first again:
+  // a pass over the map in small pieces. A pair that moves when the table grows may be left out or come twice in a pass.
+  template <typename Visit>
+  void VisitNext(size_t slots, Visit visit) {
+    const Table& table = *table_.load(std::memory_order_relaxed);
+    for (size_t i = std::min(slots, table.slots.size()); i > 0; --i) {
+      next_visited_ = (next_visited_ + 1) & table.mask;
+      const Entry* entry = table.slots[next_visited_].entry.load(std::memory_order_relaxed);
+      if (entry != nullptr && entry != Erased()) {
+        visit(absl::string_view(entry->key), entry->value);
+      }
+    }
+  }
+
   // For the writer.
   size_t size() const { return size_; }
 
@@ -188,6 +203,7 @@ class RcuMap {
   std::atomic<Table*> table_;
   size_t size_ = 0;    // Keys.
   size_t used_ = 0;    // Slots that are not null.
+  size_t next_visited_ = 0;
   RetireList<Entry> entries_;
   RetireList<Table> tables_;
 };

@@ -5,12 +5,15 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/event_log/topics.h"
+#include "common/user_state/live_user.h"
 
 namespace tributary::serving {
 namespace {
 
 // Longer than any transaction of the speed layer can stay open.
 constexpr int64_t kTombstoneKeptMs = 10LL * 60 * 1000;
+// Slots of the users' table that a Publish looks at: some microseconds, and all of ten million users within hours.
+constexpr size_t kSlotsAPublish = 256;
 
 absl::Status Unreadable(const LogRecord& record, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("live record unreadable: topic=", record.source.topic,
@@ -42,6 +45,15 @@ bool ByOffset(const std::vector<Fact>& facts) {
   return std::is_sorted(facts.begin(), facts.end(),
                         [](const Fact& a, const Fact& b) { return a.offset < b.offset; });
 }
+
+// What LiveUser::Trim lets go of at the floor and the record time of the latest progress.
+bool HasFaded(const LivePartitionState& state, const std::vector<Fact>& facts) {
+  return std::all_of(facts.begin(), facts.end(), [&](const Fact& fact) {
+    return fact.offset < state.floor() && state.record_time_unix_ms - fact.record_time_unix_ms > kRecentFactMs;
+  });
+}
+
+bool IsEmpty(const LiveView& view) { return view.facts.empty() && view.recent.empty(); }
 
 }  // namespace
 
@@ -171,6 +183,7 @@ void LiveState::ApplyProgress(const LogRecord& record, const v1::Progress& progr
   // An equal position is news too: the instance lives, and has nothing to do.
   state.progress = order;
   state.progress_written = absl::FromUnixMillis(record.append_time_unix_ms);
+  state.record_time_unix_ms = progress.record_time_unix_ms();
   state.gap_end = Offset{progress.gap_end_offset()};
   changed_ = true;
 }
@@ -208,8 +221,10 @@ absl::Status LiveState::ApplyLiveCounts(const LogRecord& record) {
   if (!counts.ok()) {
     return Unreadable(record, counts.status().message());
   }
-  WritableSegments(record.source.partition)[Offset{start}] =
-      std::make_shared<const LiveSegmentCounts>(LiveSegmentCounts{.order = order, .counts = *std::move(counts)});
+  WritableSegments(record.source.partition)[Offset{start}] = std::make_shared<const LiveSegmentCounts>(
+      LiveSegmentCounts{.order = order,
+                        .record_time_unix_ms = message.record_time_unix_ms(),
+                        .counts = *std::move(counts)});
   return absl::OkStatus();
 }
 
@@ -223,7 +238,7 @@ void LiveState::DropOldTombstones(int64_t now_unix_ms) {
     }
     LiveUserViews next;
     for (const auto& view : user->views) {
-      if (!view->facts.empty() || !view->recent.empty()) {
+      if (!IsEmpty(*view)) {
         next.views.push_back(view);
       }
     }
@@ -235,7 +250,47 @@ void LiveState::DropOldTombstones(int64_t now_unix_ms) {
   }
 }
 
+void LiveState::DropFadedViews() {
+  std::vector<std::pair<std::string, PartitionId>> faded;
+  users_.VisitNext(kSlotsAPublish, [&](absl::string_view user_id, const LiveUserViews& user) {
+    for (const auto& view : user.views) {
+      const LivePartitionState& state = Partition(view->partition);
+      // A truncated view says for how long it is one only to the speed layer.
+      if (!IsEmpty(*view) && !view->truncated && HasFaded(state, view->facts) && HasFaded(state, view->recent)) {
+        faded.emplace_back(user_id, view->partition);
+      }
+    }
+  });
+  for (const auto& [user_id, partition] : faded) {
+    // As if its tombstone had come just before the progress record, which says that nothing else did.
+    const LivePartitionState& state = Partition(partition);
+    auto empty = std::make_shared<LiveView>();
+    empty->partition = partition;
+    empty->order = std::max(*state.progress, FindView(user_id, partition)->order);
+    tombstones_.push_back({.append_time_unix_ms = absl::ToUnixMillis(state.progress_written), .user_id = user_id});
+    SetView(user_id, std::move(empty));
+  }
+}
+
+void LiveState::DropFadedSegments() {
+  for (size_t p = 0; p < next_.partitions.size(); ++p) {
+    const PartitionId partition{static_cast<int32_t>(p)};
+    const LivePartitionState& state = next_.partitions[p];
+    // Applied offset and record time grow from segment to segment.
+    while (!SegmentsOf(partition).empty()) {
+      const auto& [start, segment] = *SegmentsOf(partition).begin();
+      if (segment->order.applied > state.floor() ||
+          state.record_time_unix_ms - segment->record_time_unix_ms <= kRecentFactMs) {
+        break;
+      }
+      WritableSegments(partition).erase(Offset{start});
+    }
+  }
+}
+
 bool LiveState::Publish() {
+  DropFadedViews();
+  DropFadedSegments();
   users_.Reclaim();
   const bool changed = changed_;
   if (changed) {

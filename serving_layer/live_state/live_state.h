@@ -51,6 +51,7 @@ struct LiveUserViews {
 // Live counts of one segment.
 struct LiveSegmentCounts {
   ViewOrder order;
+  int64_t record_time_unix_ms = 0;   // At order.applied.
   SegmentCounts counts;
 };
 using LiveSegments = std::map<Offset, std::shared_ptr<const LiveSegmentCounts>>;   // By the segment's start.
@@ -59,6 +60,7 @@ using LiveSegments = std::map<Offset, std::shared_ptr<const LiveSegmentCounts>>;
 struct LivePartitionState {
   std::optional<ViewOrder> progress;          // Of the latest progress record; none yet.
   absl::Time progress_written;                // Broker time of that record.
+  int64_t record_time_unix_ms = 0;            // At the applied offset.
   Offset gap_end{};                           // Events below this were lost before the speed layer read them; 0: none.
   // The last time the speed layer was seen to have applied all of `events`; infinite past: never.
   absl::Time caught_up = absl::InfinitePast();
@@ -83,7 +85,9 @@ struct LivePartitions {
 //          EpochGuard open, without ever waiting.
 // Seen:    a view is seen as soon as it is applied; progress and counts with the next Publish, so never before the views
 //          that they cover.
-// Memory:  a tombstone's position is kept for 10 min of broker time, so that nothing older comes back.
+// Memory:  what the speed layer would no longer keep goes without being told: a tombstone may be compacted away before it is
+//          read, and a transaction that aborted leaves views that nobody deletes. A tombstone's position is kept for 10 min
+//          of broker time, so that nothing older comes back.
 class LiveState {
  public:
   LiveState();
@@ -124,6 +128,9 @@ class LiveState {
   void SetView(const std::string& user_id, std::shared_ptr<const LiveView> view);
   const LiveView* FindView(const std::string& user_id, PartitionId partition) const;
   void DropOldTombstones(int64_t now_unix_ms);
+  // Looks at some users; all come by in turn.
+  void DropFadedViews();
+  void DropFadedSegments();
 
   RcuMap<LiveUserViews> users_;
   std::deque<Tombstone> tombstones_;            // By append time as read.

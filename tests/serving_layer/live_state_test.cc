@@ -106,6 +106,31 @@ TEST_F(LiveStateTest, ATombstoneErasesASegmentUnlessItIsOlder) {
   EXPECT_EQ(segments(), "16 ");
 }
 
+TEST_F(LiveStateTest, WhatTheSpeedLayerWouldNotKeepGoesWithoutATombstone) {
+  // The broker compacted the tombstones away before this replica read them, or the view was never committed at all.
+  ASSERT_TRUE(follower_.Start().ok());
+  constexpr int64_t kDayMs = 24LL * 3600 * 1000;
+  v1::Fact fact = world_.FactOf(v1::VIEW, "a", 5);
+  fact.set_record_time_unix_ms(world_.now_ms());
+  world_.PutView(0, "ann", world_.Position(10), {fact});
+  world_.PutCounts(0, 0, world_.Position(10), 6);
+  const auto progress = [&](int64_t floor, int64_t record_time_unix_ms) {
+    v1::Progress message;
+    *message.mutable_position() = world_.Position(20, 1, floor);
+    message.set_record_time_unix_ms(record_time_unix_ms);
+    world_.PutProgress(0, message);
+    Follow();
+    EpochGuard guard;
+    return absl::StrCat(Items(), " ", live_.partitions().partitions.at(0).segments->size());
+  };
+  EXPECT_EQ(progress(5, world_.now_ms() + kDayMs + 1), "a 1");   // Above the floor.
+  EXPECT_EQ(progress(10, world_.now_ms() + kDayMs), "a 0");      // Below, but recent; these counts have no record time.
+  EXPECT_EQ(progress(10, world_.now_ms() + kDayMs + 1), " 0");
+  world_.clock.Advance(absl::Hours(1));
+  EXPECT_EQ(progress(10, world_.now_ms() + kDayMs), "- 0");      // Nothing older can come any more.
+  EXPECT_EQ(live_.user_count(), 0U);
+}
+
 TEST_F(LiveStateTest, ATopicOfEventsThatEndsBelowProgressWasRecreated) {
   world_.PutProgress(0, world_.Position(20));
   ASSERT_TRUE(follower_.Start().ok());

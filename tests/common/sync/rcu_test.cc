@@ -1,6 +1,7 @@
 #include "common/sync/rcu.h"
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -117,6 +118,28 @@ TEST(RcuMapTest, SetFindEraseAndGrow) {
   int64_t sum = 0;
   map.ForEach([&](absl::string_view, int value) { sum += value; });
   EXPECT_EQ(sum, 250000 - 2);  // The odd numbers below 1000, with -1 in the place of 1.
+}
+
+TEST(RcuMapTest, SmallVisitsComeByEveryPairInTurn) {
+  RcuMap<int> map;
+  for (int i = 0; i < 100; ++i) {
+    map.Set(absl::StrCat("user", i), i);
+  }
+  map.Erase("user7");
+  for (int pass = 0; pass < 2; ++pass) {
+    std::map<int, int> visits;
+    for (int slots = 256; slots > 0; slots -= 8) {  // The table has 256: a hundred keys, at most half full.
+      map.VisitNext(8, [&](absl::string_view, int value) { ++visits[value]; });
+    }
+    EXPECT_EQ(visits.size(), 99U);
+    EXPECT_FALSE(visits.contains(7));
+    for (const auto& [value, count] : visits) {
+      EXPECT_EQ(count, 1) << value;
+    }
+  }
+  int visited = 0;
+  map.VisitNext(1000, [&](absl::string_view, int) { ++visited; });
+  EXPECT_EQ(visited, 99);  // More than there are is all of them, once.
 }
 
 TEST(RcuMapTest, SlotsOfErasedKeysAreUsedAgain) {
