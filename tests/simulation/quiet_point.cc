@@ -13,7 +13,8 @@ namespace tributary::simulation {
 namespace {
 
 constexpr int kMaxSpeedRounds = 3000;
-constexpr int kMaxReplicaRounds = 400;
+// Of 100 ms each: longer than a replica waits at most until it looks again at a snapshot that it refused.
+constexpr int kMaxReplicaRounds = 1000;
 // Rounds without a change until the speed layer counts as at rest: long enough for floors to be looked at.
 constexpr int kRestingRounds = 15;
 
