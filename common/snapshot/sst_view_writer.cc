@@ -91,6 +91,7 @@ absl::Status BuildDatabase(const std::string& path, absl::Span<const std::unique
   options.info_log = RocksdbLogger();
   options.db_host_id = "";
   options.create_if_missing = true;
+  options.allow_fallocate = false;   // What the database itself writes here is small: 4 MiB set aside for each file only cost.
   options.error_if_exists = true;
   options.disable_auto_compactions = true;
   options.verify_sst_unique_id_in_manifest = false;   // As the reader.
