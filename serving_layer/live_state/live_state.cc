@@ -182,6 +182,7 @@ void LiveState::ApplyProgress(const LogRecord& record, const v1::Progress& progr
   }
   // An equal position is news too: the instance lives, and has nothing to do.
   state.progress = order;
+  state.highest_floor = std::max(state.highest_floor, order.floor);
   state.progress_written = absl::FromUnixMillis(record.append_time_unix_ms);
   state.record_time_unix_ms = progress.record_time_unix_ms();
   state.gap_end = Offset{progress.gap_end_offset()};

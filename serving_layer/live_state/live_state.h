@@ -59,6 +59,7 @@ using LiveSegments = std::map<Offset, std::shared_ptr<const LiveSegmentCounts>>;
 // What is live of one partition besides its users.
 struct LivePartitionState {
   std::optional<ViewOrder> progress;          // Of the latest progress record; none yet.
+  Offset highest_floor{};                     // Of all progress records.
   absl::Time progress_written;                // Broker time of that record.
   int64_t record_time_unix_ms = 0;            // At the applied offset.
   Offset gap_end{};                           // Events below this were lost before the speed layer read them; 0: none.
@@ -67,7 +68,8 @@ struct LivePartitionState {
   std::shared_ptr<const LiveSegments> segments;   // Never null.
 
   Offset applied() const { return progress ? progress->applied : Offset{0}; }
-  Offset floor() const { return progress ? progress->floor : Offset{0}; }
+  // Never falls: what was let go of below the floor of a transaction that then aborted is gone.
+  Offset floor() const { return highest_floor; }
   // The last time the speed layer is known to have been up to date or at work; infinite past: never.
   absl::Time current() const { return progress ? std::max(caught_up, progress_written) : caught_up; }
 };

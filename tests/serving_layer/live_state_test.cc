@@ -131,6 +131,16 @@ TEST_F(LiveStateTest, WhatTheSpeedLayerWouldNotKeepGoesWithoutATombstone) {
   EXPECT_EQ(live_.user_count(), 0U);
 }
 
+TEST_F(LiveStateTest, TheFloorOfAnAbortedTransactionIsKept) {
+  // Views were trimmed to it, or let go of.
+  ASSERT_TRUE(follower_.Start().ok());
+  world_.PutProgress(0, world_.Position(10, 1, 5));
+  world_.PutProgress(0, world_.Position(12, 1, 0));
+  Follow();
+  EpochGuard guard;
+  EXPECT_EQ(Value(live_.partitions().partitions.at(0).floor()), 5);
+}
+
 TEST_F(LiveStateTest, ATopicOfEventsThatEndsBelowProgressWasRecreated) {
   world_.PutProgress(0, world_.Position(20));
   ASSERT_TRUE(follower_.Start().ok());
