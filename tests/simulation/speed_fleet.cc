@@ -59,9 +59,11 @@ absl::Status SpeedFleet::ZombieRound() {
 }
 
 void SpeedFleet::Stop(int slot) {
-  if (layer(slot) == nullptr || in_round_.contains(layer(slot))) return;
-  (void)layer(slot)->Stop();  // What it could not commit, its successor applies again.
-  Crash(slot);
+  const Instance instance = slots_[static_cast<size_t>(slot)];  // Crashes, too, may come while it stops.
+  if (instance == nullptr || !in_round_.insert(instance.get()).second) return;
+  (void)instance->Stop();  // What it could not commit, its successor applies again.
+  in_round_.erase(instance.get());
+  if (layer(slot) == instance.get()) Crash(slot);
 }
 
 void SpeedFleet::ExpireTransactions(int slot) {
