@@ -15,6 +15,7 @@ enum class ExitCode : int {
   kInconsistent = 5,     // Topic, history or a file do not match: a person must look.
   kNoSpace = 6,          // Disk or memory full.
   kStopped = 7,          // By SIGTERM or SIGINT.
+  kRefused = 8,          // The gate refused the new snapshot; no status has this code.
 };
 
 inline ExitCode ExitCodeOf(const absl::Status& status) {

@@ -15,6 +15,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "batch_layer/exit_code.h"
+#include "batch_layer/gate/gate.h"
 #include "batch_layer/history/history.h"
 #include "batch_layer/import/importer.h"
 #include "batch_layer/pipeline/run.h"
@@ -35,6 +36,7 @@ struct Flags {
   std::vector<std::string> overrides;
   bool no_activate = false;
   bool no_kafka = false;
+  bool force = false;
   int threads = 0;
   std::string file;
   std::string mapping;
@@ -49,7 +51,7 @@ absl::StatusOr<std::unique_ptr<History>> OpenHistory(const v1::Config& config) {
                         .segment_size = config.kafka().segment_size()});
 }
 
-absl::Status Run(const Flags& flags, v1::Config config, const StopSignal& stop) {
+absl::StatusOr<ExitCode> Run(const Flags& flags, v1::Config config, const StopSignal& stop) {
   if (flags.threads > 0) {
     config.mutable_batch()->set_threads(flags.threads);
     TRIBUTARY_RETURN_IF_ERROR(ValidateConfig(config));
@@ -61,6 +63,7 @@ absl::Status Run(const Flags& flags, v1::Config config, const StopSignal& stop) 
   }
   RunOptions options;
   options.activate = !flags.no_activate;
+  options.force = flags.force;
   options.stopped = [&stop] { return stop.stopped(); };
   options.sleep = [&stop](absl::Duration grace) {
     for (const absl::Time end = absl::Now() + grace; !stop.stopped() && absl::Now() < end;) {
@@ -70,7 +73,13 @@ absl::Status Run(const Flags& flags, v1::Config config, const StopSignal& stop) 
   options.on_step = [](absl::string_view step, absl::Duration took, absl::string_view result) {
     std::cout << absl::StrFormat("%-12s %8.2f s   %s", step, absl::ToDoubleSeconds(took), result) << std::endl;
   };
-  return RunBatch(config, options, *history, log.get(), SystemClock()).status();
+  TRIBUTARY_ASSIGN_OR_RETURN(const RunReport report, RunBatch(config, options, *history, log.get(), SystemClock()));
+  if (report.verdict.outcome() == v1::GateVerdict::REFUSED) {
+    std::cerr << "tributary-batch: generation " << report.manifest.generation()
+              << " refused by the gate, kept but not activated: " << Describe(report.verdict) << std::endl;
+    return ExitCode::kRefused;
+  }
+  return ExitCode::kDone;
 }
 
 // A date (UTC midnight) or a full RFC 3339 time.
@@ -147,6 +156,7 @@ int Main(int argc, char** argv) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   CLI::App* const run = app.add_subcommand("run", "read Kafka to its end, build a snapshot, make it current");
   run->add_flag("--no-activate", flags.no_activate, "keep the new snapshot without making it current");
+  run->add_flag("--force", flags.force, "activate the new snapshot outside the gate's limits too");
   run->add_flag("--no-kafka", flags.no_kafka, "use the history as it is, announce nothing");
   run->add_option("--threads", flags.threads, "in place of batch.threads")->check(CLI::Range(1, 1024));
   CLI::App* const import = app.add_subcommand("import", "put a file (CSV, JSON Lines; plain, zstd, gzip) into the history");
@@ -163,18 +173,19 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
   }
-  absl::Status status;
-  if (absl::StatusOr<v1::Config> config = LoadConfig(flags.config, flags.overrides); config.ok()) {
-    status = run->parsed()       ? Run(flags, *std::move(config), stop)
-             : convert->parsed() ? Convert(flags)
-                                 : Import(flags, *config);
-  } else {
-    status = config.status();
+  const auto execute = [&]() -> absl::StatusOr<ExitCode> {
+    TRIBUTARY_ASSIGN_OR_RETURN(v1::Config config, LoadConfig(flags.config, flags.overrides));
+    if (run->parsed()) {
+      return Run(flags, std::move(config), stop);
+    }
+    TRIBUTARY_RETURN_IF_ERROR(convert->parsed() ? Convert(flags) : Import(flags, config));
+    return ExitCode::kDone;
+  };
+  const absl::StatusOr<ExitCode> code = execute();
+  if (!code.ok()) {
+    std::cerr << "tributary-batch: " << code.status().message() << std::endl;
   }
-  if (!status.ok()) {
-    std::cerr << "tributary-batch: " << status.message() << std::endl;
-  }
-  return static_cast<int>(ExitCodeOf(status));
+  return static_cast<int>(code.ok() ? *code : ExitCodeOf(code.status()));
 }
 
 }  // namespace

@@ -6,8 +6,11 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "batch_layer/gate/gate.h"
+#include "batch_layer/gate/judge_snapshot.h"
 #include "batch_layer/pipeline/build_info.h"
 #include "batch_layer/pipeline/dataset.h"
 #include "batch_layer/pipeline/lifecycle.h"
@@ -15,6 +18,7 @@
 #include "batch_layer/pipeline/views.h"
 #include "common/dense/dense.h"
 #include "common/event_log/topics.h"
+#include "common/snapshot/gate_verdict.h"
 #include "common/snapshot/snapshot.h"
 #include "common/status/status_macros.h"
 
@@ -34,6 +38,7 @@ std::string ConfigDigest(const v1::Config& config) {
   relevant.mutable_batch()->clear_threads();
   relevant.mutable_batch()->clear_retained_generations();
   relevant.mutable_batch()->clear_retire_grace_seconds();
+  relevant.mutable_batch()->clear_gate();
   relevant.mutable_merge()->set_dislike_rating_at_most(config.merge().dislike_rating_at_most());
   const std::string bytes = relevant.SerializeAsString();
   return absl::StrFormat("%016x", XXH64(bytes.data(), bytes.size(), 0));
@@ -62,7 +67,8 @@ class BatchRun {
     TRIBUTARY_RETURN_IF_ERROR(Step("events", [this] { return ReadEvents(); }));
     TRIBUTARY_RETURN_IF_ERROR(Step("models", [this] { return Compute(); }));
     TRIBUTARY_RETURN_IF_ERROR(Step("snapshot", [this] { return Write(); }));
-    if (options_.activate) {
+    TRIBUTARY_RETURN_IF_ERROR(Step("gate", [this] { return PassGate(); }));
+    if (options_.activate && report_.verdict.outcome() != v1::GateVerdict::REFUSED) {
       TRIBUTARY_RETURN_IF_ERROR(Step("activate", [this] { return Activate(); }));
     }
     TRIBUTARY_RETURN_IF_ERROR(Step("generations", [this] { return Settle(); }));
@@ -202,6 +208,22 @@ class BatchRun {
       }
     }
     return manifest;
+  }
+
+  Result PassGate() {
+    const Generation generation{report_.manifest.generation()};
+    TRIBUTARY_ASSIGN_OR_RETURN(report_.verdict, JudgeSnapshot(store_, generation, config_.batch().gate()));
+    SetTime(absl::ToUnixMillis(clock_.Now()), report_.verdict.mutable_judged());
+    const bool refused = report_.verdict.outcome() == v1::GateVerdict::REFUSED;
+    if (refused && options_.force && report_.verdict.damage().empty()) {
+      report_.verdict.set_outcome(v1::GateVerdict::FORCED);
+    }
+    TRIBUTARY_RETURN_IF_ERROR(WriteGateVerdict(store_.dir(), report_.verdict));
+    if (!report_.verdict.damage().empty()) {
+      return absl::DataLossError(absl::StrCat("new snapshot cannot be read back: ", report_.verdict.damage()));
+    }
+    return absl::StrCat(absl::AsciiStrToLower(v1::GateVerdict::Outcome_Name(report_.verdict.outcome())), ": ",
+                        Describe(report_.verdict));
   }
 
   Result Activate() {

@@ -16,13 +16,15 @@
 #include "common/event_log/event_log.h"
 #include "common/ids/ids.h"
 #include "tributary/v1/config.pb.h"
+#include "tributary/v1/gate.pb.h"
 #include "tributary/v1/snapshot.pb.h"
 
 // One batch run: history up to the last stable offsets, models, a snapshot, its activation.
 namespace tributary::batch {
 
 struct RunOptions {
-  bool activate = true;                              // Else the snapshot is written and retained only.
+  bool activate = true;                              // Else the snapshot is written, judged and retained only.
+  bool force = false;                                // Activates outside the gate's limits too, but nothing damaged.
   std::function<bool()> stopped = [] { return false; };
   // For people: called when a step is done, with what came of it.
   std::function<void(absl::string_view step, absl::Duration took, absl::string_view result)> on_step;
@@ -34,15 +36,17 @@ struct RunOptions {
 struct RunReport {
   v1::SnapshotManifest manifest;
   std::vector<PartitionReport> partitions;           // Empty without Kafka.
-  bool activated = false;
+  v1::GateVerdict verdict;
+  bool activated = false;                            // Not when the verdict is REFUSED.
   std::vector<Generation> removed;                   // Old generations.
 };
 
 // `config`: complete and valid. `log`: null without Kafka, then only the history as it is counts; W is where it ends.
 // The same history, catalogue, configuration (but for threads), seed, build and instruction set give the same content
-// digest. When it fails nothing half-written is visible; what was read into the history stays.
+// digest. The new snapshot is read back, every byte, and judged by the gate; a refused one is kept and is no error. When the
+// run fails nothing half-written is visible; what was read into the history stays.
 // Errors: Unavailable: Kafka; ResourceExhausted: disk or memory; FailedPrecondition: topic and history do not match;
-// DataLoss: the history is damaged; Cancelled: `stopped`.
+// DataLoss: the history or the new snapshot is damaged; Cancelled: `stopped`.
 absl::StatusOr<RunReport> RunBatch(const v1::Config& config, const RunOptions& options, History& history, EventLog* log,
                                    const Clock& clock);
 

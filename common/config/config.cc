@@ -139,6 +139,15 @@ v1::Config DefaultConfig() {
   item_item->set_low_pass_weight(0.3);
   batch->mutable_blend()->set_ials_weight(0.6);
   batch->mutable_blend()->set_validation_users(1'000);
+  auto* gate = batch->mutable_gate();
+  gate->set_compare_from_users(200);
+  gate->set_max_empty_list_rate(0.01);
+  gate->set_max_metric_drop(0.2);
+  gate->set_max_coverage_drop(0.2);
+  gate->set_max_list_churn(0.5);
+  gate->set_max_popular_churn(0.5);
+  gate->set_max_shrink(0.2);
+  gate->set_max_growth(5);
 
   auto* speed = config.mutable_speed();
   speed->set_group("tributary-speed");
@@ -209,6 +218,14 @@ absl::Status ValidateConfig(const v1::Config& config) {
       {"batch.item_item.low_pass_weight", batch.item_item().low_pass_weight(), 0, 1000},
       {"batch.blend.ials_weight", batch.blend().ials_weight(), 0, 1},
       {"batch.blend.validation_users", double(batch.blend().validation_users()), 0, 1e6},
+      {"batch.gate.compare_from_users", double(batch.gate().compare_from_users()), 1, 1e9},
+      {"batch.gate.max_empty_list_rate", batch.gate().max_empty_list_rate(), 0, 1},
+      {"batch.gate.max_metric_drop", batch.gate().max_metric_drop(), 0, 1},
+      {"batch.gate.max_coverage_drop", batch.gate().max_coverage_drop(), 0, 1},
+      {"batch.gate.max_list_churn", batch.gate().max_list_churn(), 0, 1},
+      {"batch.gate.max_popular_churn", batch.gate().max_popular_churn(), 0, 1},
+      {"batch.gate.max_shrink", batch.gate().max_shrink(), 0, 1},
+      {"batch.gate.max_growth", batch.gate().max_growth(), 1, 1e9},
       {"speed.checkpoint_ms", double(speed.checkpoint_ms()), 10, 10000},
       {"speed.max_facts_per_user", double(speed.max_facts_per_user()), 64, 1 << 20},
       {"speed.allowed_lateness_seconds", double(speed.allowed_lateness_seconds()), 0, 86400.0 * 365},

@@ -1,8 +1,8 @@
 // snapshots list, activate, rollback, verify: work on the snapshot directory, a running server follows CURRENT.
-#include <algorithm>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "common/snapshot/gate_verdict.h"
 #include "common/snapshot/snapshot.h"
 #include "common/status/status_macros.h"
 #include "serving_layer/cli/commands.h"
@@ -62,17 +62,12 @@ absl::Status Rollback(Session& session) {
   TRIBUTARY_ASSIGN_OR_RETURN(SnapshotStore store, OpenStore(session));
   TRIBUTARY_ASSIGN_OR_RETURN(const Generation current, store.Current());
   TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<v1::SnapshotManifest> manifests, store.List());
-  int64_t before = 0;
-  for (const v1::SnapshotManifest& manifest : manifests) {
-    if (manifest.generation() < Value(current)) {
-      before = std::max(before, manifest.generation());
-    }
-  }
-  if (before == 0) {
+  const std::optional<Generation> before = RollbackTarget(store.dir(), manifests, current);
+  if (!before) {
     return absl::FailedPreconditionError(
         absl::StrCat("no snapshot to roll back to: current=", Value(current), " dir=", store.dir()));
   }
-  return Activate(before, store, session);
+  return Activate(Value(*before), store, session);
 }
 
 absl::Status Verify(int64_t generation, Session& session) {
@@ -111,9 +106,8 @@ void AddSnapshotCommands(CLI::App& app, Session& session) {
       return Activate(*activated, store, session);
     }();
   });
-  snapshots->add_subcommand("rollback", "make the one before the current one current")->callback([&session] {
-    session.status = Rollback(session);
-  });
+  snapshots->add_subcommand("rollback", "make the one before the current one current, passing by what the gate refused")
+      ->callback([&session] { session.status = Rollback(session); });
   auto verified = std::make_shared<int64_t>(0);
   CLI::App* verify = snapshots->add_subcommand("verify", "read every byte and compare it with the manifest");
   verify->add_option("generation", *verified, "default: the current one")->check(CLI::PositiveNumber);

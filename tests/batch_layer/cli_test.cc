@@ -93,5 +93,23 @@ TEST_F(CliTest, ADamagedHistoryExitsWith5) {
   EXPECT_THAT(err_, HasSubstr("import-0-0.parquet"));
 }
 
+TEST_F(CliTest, ARefusedSnapshotExitsWith8AndSaysWhichLimit) {
+  const std::string command = "run --no-kafka --set 'batch { gate { compare_from_users: 1 } }'";
+  ASSERT_EQ(Run(Config() + "import " + file_ + " --mapping " + mapping_), 0) << err_;
+  ASSERT_EQ(Run(Config() + command), 0) << err_;
+  std::string rows = "time,user,item\n";
+  for (int i = 0; i < 20; ++i) {
+    rows += "13000000" + std::to_string(10 + i) + ",u,i\n";
+  }
+  dir_.Write("more.csv", rows);
+  ASSERT_EQ(Run(Config() + "import " + dir_.Join("more.csv") + " --mapping " + mapping_), 0) << err_;
+  EXPECT_EQ(Run(Config() + command), 8);
+  EXPECT_THAT(err_, HasSubstr("generation 2 refused by the gate"));
+  EXPECT_THAT(err_, HasSubstr("events 22, at least 1.6, at most 10 (active 2)"));
+  EXPECT_THAT(ReadText(dir_.Join("snapshots/CURRENT")), HasSubstr("1"));
+  EXPECT_EQ(Run(Config() + command + " --force"), 0) << err_;
+  EXPECT_THAT(ReadText(dir_.Join("snapshots/CURRENT")), HasSubstr("3"));
+}
+
 }  // namespace
 }  // namespace tributary::batch

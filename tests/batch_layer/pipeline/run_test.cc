@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include <fstream>
 #include <map>
 #include <memory>
 #include <string>
@@ -12,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/config/config.h"
+#include "common/snapshot/gate_verdict.h"
 #include "common/snapshot/snapshot.h"
 #include "tests/fakes/temp_dir.h"
 #include "tests/fakes/fake_clock.h"
@@ -293,6 +295,52 @@ TEST_F(RunTest, WithoutActivationTheCurrentSnapshotStays) {
   ASSERT_TRUE(report.ok());
   EXPECT_EQ(report->manifest.generation(), 2);
   EXPECT_EQ(*SnapshotStore(dir_.Join("snapshots")).Current(), Generation{1});
+}
+
+// Everybody's lists hang on a few events; then ten times as many come.
+TEST_F(RunTest, WhatTheGateRefusesIsKeptAndNotActivatedUnlessForced) {
+  config_.mutable_batch()->mutable_gate()->set_compare_from_users(1);
+  Did("u", v1::PURCHASE, "i");
+  ASSERT_TRUE(Run()->activated);
+  SomeShopping();
+  const auto refused = Run();
+  ASSERT_TRUE(refused.ok()) << refused.status();
+  EXPECT_EQ(refused->verdict.outcome(), v1::GateVerdict::REFUSED);
+  EXPECT_FALSE(refused->activated);
+  const SnapshotStore store(dir_.Join("snapshots"));
+  EXPECT_EQ(*store.Current(), Generation{1});
+  EXPECT_EQ(store.List()->size(), 2u);
+  EXPECT_TRUE(WasRefused(store.dir(), Generation{2}));
+  options_.force = true;
+  const auto forced = Run();
+  ASSERT_TRUE(forced.ok()) << forced.status();
+  EXPECT_EQ(*store.Current(), Generation{3});
+  const auto verdict = ReadGateVerdict(store.dir(), Generation{3});
+  ASSERT_TRUE(verdict.ok()) << verdict.status();
+  EXPECT_EQ(verdict->outcome(), v1::GateVerdict::FORCED);
+  EXPECT_EQ(verdict->active_generation(), 1);
+  EXPECT_EQ(verdict->judged().seconds(), absl::ToUnixSeconds(clock_.Now()));
+  EXPECT_EQ(forced->manifest.content_digest(), refused->manifest.content_digest());
+}
+
+// A disk that loses what was written: not even --force activates that.
+TEST_F(RunTest, ASnapshotThatCannotBeReadBackIsNeverActivated) {
+  SomeShopping();
+  ASSERT_TRUE(Run().ok());
+  options_.force = true;
+  options_.on_step = [this](absl::string_view step, absl::Duration, absl::string_view) {
+    if (step == "snapshot") {
+      std::fstream file(dir_.Join("snapshots/2/items.bin"), std::ios::in | std::ios::out | std::ios::binary);
+      file.seekp(-1, std::ios::end);
+      file.put('\x7f');
+    }
+  };
+  const absl::Status status = Run().status();
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_THAT(std::string(status.message()), testing::HasSubstr("items.bin"));
+  const SnapshotStore store(dir_.Join("snapshots"));
+  EXPECT_EQ(*store.Current(), Generation{1});
+  EXPECT_TRUE(WasRefused(store.dir(), Generation{2}));
 }
 
 TEST_F(RunTest, WithoutKafkaImportsAloneCountAndEveryWIsZero) {

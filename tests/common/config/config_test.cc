@@ -94,6 +94,8 @@ INSTANTIATE_TEST_SUITE_P(
                       OutOfRange{"batch { ials { regularization: nan } }", "batch.ials.regularization"},
                       OutOfRange{"batch { item_item { links: 0 } }", "batch.item_item.links"},
                       OutOfRange{"batch { blend { ials_weight: 1.1 } }", "batch.blend.ials_weight"},
+                      OutOfRange{"batch { gate { max_list_churn: 1.1 } }", "batch.gate.max_list_churn"},
+                      OutOfRange{"batch { gate { max_growth: 0.9 } }", "batch.gate.max_growth"},
                       OutOfRange{"batch { kind_weights { kind: VIEW weight: -1 } }", "batch.kind_weights"},
                       OutOfRange{"speed { checkpoint_ms: 9 }", "speed.checkpoint_ms"},
                       OutOfRange{"serving { snapshot_poll_ms: 9 }", "serving.snapshot_poll_ms"},

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/event_log/topics.h"
+#include "common/snapshot/gate_verdict.h"
 #include "common/snapshot/snapshot.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -434,6 +435,17 @@ TEST_F(SnapshotsCommandTest, ListActivateAndRollback) {
   EXPECT_THAT(err.str(), HasSubstr("current=1"));
   EXPECT_EQ(RunOn({"snapshots", "activate", "7"}), kExitRefused);
   EXPECT_EQ(RunOn({"snapshots", "activate", "0"}), kExitUsage);
+}
+
+TEST_F(SnapshotsCommandTest, RollbackPassesByWhatTheGateRefused) {
+  for (int64_t generation = 1; generation <= 3; ++generation) Write(generation);
+  v1::GateVerdict verdict;
+  verdict.set_generation(2);
+  verdict.set_outcome(v1::GateVerdict::REFUSED);
+  ASSERT_TRUE(WriteGateVerdict(dir.path(), verdict).ok());
+  ASSERT_EQ(RunOn({"snapshots", "activate", "3"}), kExitOk);
+  EXPECT_EQ(RunOn({"snapshots", "rollback"}), kExitOk) << err.str();
+  EXPECT_EQ(out.str(), "snapshot 1 is current\n");
 }
 
 TEST_F(SnapshotsCommandTest, VerifyFindsADamagedFile) {
