@@ -6,11 +6,13 @@
 #include <map>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "batch_layer/import/record_reader.h"
 #include "common/status/status_macros.h"
+#include "common/sync/mutex.h"
 
 // Arrow's CSV reader behind ReadCsv: the only file that knows it.
 namespace tributary::batch {
@@ -18,22 +20,37 @@ namespace {
 
 constexpr int32_t kBlockBytes = 4 * 1024 * 1024;     // A row must be shorter than this.
 
-// A ByteSource as Arrow reads it; keeps our status, which says more than Arrow's.
+// A ByteSource as Arrow reads it; keeps our status, which says more than Arrow's. Arrow reads ahead on a thread of its own,
+// also while and after its reader goes: what is detached touches the source no more.
 class SourceStream final : public arrow::io::InputStream {
  public:
-  explicit SourceStream(ByteSource& source) : source_(source) {}
+  explicit SourceStream(ByteSource& source) : source_(&source) {}
+
+  // Waits for a read that is under way.
+  void Detach() {
+    MutexLock lock(mutex_);
+    source_ = nullptr;
+  }
 
   arrow::Status Close() override {
+    MutexLock lock(mutex_);
     closed_ = true;
     return arrow::Status::OK();
   }
-  bool closed() const override { return closed_; }
-  arrow::Result<int64_t> Tell() const override { return position_; }
+  bool closed() const override {
+    MutexLock lock(mutex_);
+    return closed_;
+  }
+  arrow::Result<int64_t> Tell() const override {
+    MutexLock lock(mutex_);
+    return position_;
+  }
   arrow::Result<int64_t> Read(int64_t count, void* out) override {
+    MutexLock lock(mutex_);
     int64_t filled = 0;
-    while (filled < count) {
+    while (filled < count && source_ != nullptr) {
       const absl::StatusOr<size_t> read =
-          source_.Read(absl::MakeSpan(static_cast<char*>(out) + filled, static_cast<size_t>(count - filled)));
+          source_->Read(absl::MakeSpan(static_cast<char*>(out) + filled, static_cast<size_t>(count - filled)));
       if (!read.ok()) {
         status_ = read.status();
         return arrow::Status::IOError(status_.message());
@@ -52,13 +69,17 @@ class SourceStream final : public arrow::io::InputStream {
     ARROW_RETURN_NOT_OK(buffer->Resize(read));
     return std::shared_ptr<arrow::Buffer>(std::move(buffer));
   }
-  const absl::Status& status() const { return status_; }
+  absl::Status status() const {
+    MutexLock lock(mutex_);
+    return status_;
+  }
 
  private:
-  ByteSource& source_;
-  absl::Status status_;
-  int64_t position_ = 0;
-  bool closed_ = false;
+  mutable Mutex mutex_;
+  ByteSource* source_ ABSL_GUARDED_BY(mutex_);       // Null: detached.
+  absl::Status status_ ABSL_GUARDED_BY(mutex_);
+  int64_t position_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 std::string QuotedRow(absl::Span<const absl::string_view> values, char delimiter) {
@@ -84,7 +105,8 @@ class CsvPass {
       : source_(source), mapping_(mapping), columns_(columns), visitor_(visitor) {}
 
   absl::Status Run() {
-    auto stream = std::make_shared<SourceStream>(source_);
+    const auto stream = std::make_shared<SourceStream>(source_);
+    const absl::Cleanup detach = [&stream] { stream->Detach(); };
     auto opened = Open(stream);
     if (!stream->status().ok()) {
       return stream->status();

@@ -3,11 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
 #include "tests/fakes/temp_dir.h"
 
 namespace tributary::batch {
@@ -123,6 +126,44 @@ TEST_F(RecordReaderTest, AColumnThatIsNotInTheFileIsNamed) {
   const Read read = Csv("a,b\n1,2\n", {"a", "price"});
   EXPECT_EQ(read.status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(read.status.message(), HasSubstr("price"));
+}
+
+// A source whose second block takes a while, in which a reader that failed on the first may be gone.
+class SlowSource final : public ByteSource {
+ public:
+  absl::StatusOr<size_t> Read(absl::Span<char> out) override {
+    if (block_++ > 0) {
+      reading_.store(true);
+      returned_.WaitForNotificationWithTimeout(absl::Milliseconds(200));
+      reading_.store(false);
+      return 0;
+    }
+    const std::string row = "1,2\n";
+    for (size_t i = 0; i < out.size(); ++i) {
+      out[i] = i < header_.size() ? header_[i] : row[(i - header_.size()) % row.size()];
+    }
+    return out.size();
+  }
+  void Returned() { returned_.Notify(); }
+  bool reading() const { return reading_.load(); }
+
+ private:
+  const std::string header_ = "a,b\n";
+  int block_ = 0;
+  std::atomic<bool> reading_{false};
+  absl::Notification returned_;
+};
+
+TEST_F(RecordReaderTest, NothingIsReadAheadOnceTheReaderIsDone) {
+  SlowSource source;
+  v1::ImportMapping mapping;
+  mapping.set_format(v1::CSV);
+  const std::vector<std::string> columns = {"a", "price"};
+  const absl::Status status = ReadCsv(source, mapping, columns, {});
+  const bool reading = source.reading();
+  source.Returned();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_FALSE(reading);
 }
 
 TEST_F(RecordReaderTest, EmptyFilesHaveNoRows) {
