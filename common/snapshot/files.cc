@@ -97,6 +97,13 @@ absl::Status Write(const std::string& path, std::initializer_list<absl::string_v
   return absl::OkStatus();
 }
 
+absl::Status Replace(const std::string& path, absl::string_view content) {
+  const std::string temporary = absl::StrCat(path, ".tmp");
+  TRIBUTARY_RETURN_IF_ERROR(Write(temporary, {content}));
+  TRIBUTARY_RETURN_IF_ERROR(Rename(temporary, path));
+  return Sync(fs::path(path).parent_path().string());
+}
+
 absl::StatusOr<std::string> Read(const std::string& path, int64_t max_bytes) {
   Descriptor file(path, O_RDONLY);
   if (file.fd() < 0) {

@@ -15,6 +15,8 @@ namespace tributary::files {
 
 // Creates or replaces the file with the chunks one after the other and syncs it.
 absl::Status Write(const std::string& path, std::initializer_list<absl::string_view> chunks);
+// The same, but a reader finds either the old content or the new one, whatever dies when: by way of `path`.tmp.
+absl::Status Replace(const std::string& path, absl::string_view content);
 // NotFound: no such file. OutOfRange: more than `max_bytes`.
 absl::StatusOr<std::string> Read(const std::string& path, int64_t max_bytes);
 

@@ -28,10 +28,7 @@ absl::Status WriteGateVerdict(const std::string& snapshots_dir, const v1::GateVe
   if (const auto status = google::protobuf::util::MessageToJsonString(verdict, &json, options); !status.ok()) {
     return absl::InternalError(absl::StrCat("verdict cannot be written as JSON: path=", path, " error=", status.ToString()));
   }
-  const std::string temporary = absl::StrCat(path, ".tmp");
-  TRIBUTARY_RETURN_IF_ERROR(files::Write(temporary, {json}));
-  TRIBUTARY_RETURN_IF_ERROR(files::Rename(temporary, path));
-  return files::Sync(SnapshotPath(snapshots_dir, Generation{verdict.generation()}));
+  return files::Replace(path, json);
 }
 
 absl::StatusOr<v1::GateVerdict> ReadGateVerdict(const std::string& snapshots_dir, Generation generation) {

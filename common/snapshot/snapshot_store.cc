@@ -60,11 +60,7 @@ absl::Status SnapshotStore::Activate(Generation generation) {
   // Against Remove and other Activates, here and in other processes; readers of CURRENT need no lock.
   TRIBUTARY_ASSIGN_OR_RETURN(const files::DirectoryLock lock, files::DirectoryLock::Acquire(dir_));
   TRIBUTARY_RETURN_IF_ERROR(ReadManifest(generation).status());
-  const std::string path = absl::StrCat(dir_, "/", format::kCurrentFile);
-  const std::string temporary = absl::StrCat(path, ".tmp");
-  TRIBUTARY_RETURN_IF_ERROR(files::Write(temporary, {absl::StrCat(Value(generation), "\n")}));
-  TRIBUTARY_RETURN_IF_ERROR(files::Rename(temporary, path));
-  return files::Sync(dir_);
+  return files::Replace(absl::StrCat(dir_, "/", format::kCurrentFile), absl::StrCat(Value(generation), "\n"));
 }
 
 absl::Status SnapshotStore::Remove(Generation generation) {
