@@ -76,6 +76,7 @@ void LiveState::SetPartitionCount(int count) {
   while (static_cast<int>(next_.partitions.size()) < count) {
     next_.partitions.emplace_back().segments = std::make_shared<const LiveSegments>();
     next_segments_.emplace_back();
+    tombstones_.emplace_back();
     changed_ = true;
   }
 }
@@ -136,7 +137,7 @@ void LiveState::SetView(const std::string& user_id, std::shared_ptr<const LiveVi
 }
 
 absl::Status LiveState::ApplySpeedView(const LogRecord& record) {
-  DropOldTombstones(record.append_time_unix_ms);
+  DropOldTombstones(record.source.partition, record.append_time_unix_ms);
   if (record.key == kProgressKey) {
     v1::Progress progress;
     if (!record.value || !progress.ParseFromString(*record.value)) {
@@ -165,12 +166,16 @@ absl::Status LiveState::ApplySpeedView(const LogRecord& record) {
       return Unreadable(record, "tombstone without position");
     }
     view->order = *order;
-    // An empty view holds the position until nothing older can come any more.
-    tombstones_.push_back({.append_time_unix_ms = record.append_time_unix_ms, .user_id = record.key});
   }
-  if (const LiveView* known = FindView(record.key, view->partition); known == nullptr || known->order < view->order) {
-    SetView(record.key, std::move(view));
+  if (const LiveView* known = FindView(record.key, view->partition); known != nullptr && !(known->order < view->order)) {
+    return absl::OkStatus();
   }
+  if (!record.value) {
+    // The empty view holds the position until nothing older can come any more.
+    tombstones_[Value(view->partition)].push_back(
+        {.append_time_unix_ms = record.append_time_unix_ms, .user_id = record.key, .order = view->order});
+  }
+  SetView(record.key, std::move(view));
   return absl::OkStatus();
 }
 
@@ -182,7 +187,7 @@ void LiveState::ApplyProgress(const LogRecord& record, const v1::Progress& progr
   }
   // An equal position is news too: the instance lives, and has nothing to do.
   state.progress = order;
-  state.highest_floor = std::max(state.highest_floor, order.floor);
+  RaiseFloor(record.source.partition, order.floor);
   state.progress_written = absl::FromUnixMillis(record.append_time_unix_ms);
   state.record_time_unix_ms = progress.record_time_unix_ms();
   state.gap_end = Offset{progress.gap_end_offset()};
@@ -203,6 +208,7 @@ absl::Status LiveState::ApplyLiveCounts(const LogRecord& record) {
       return Unreadable(record, "tombstone without position");
     }
     if (known != segments.end() && newer(*order)) {
+      RaiseFloor(record.source.partition, order->floor);
       WritableSegments(record.source.partition).erase(Offset{start});
     }
     return absl::OkStatus();
@@ -229,24 +235,33 @@ absl::Status LiveState::ApplyLiveCounts(const LogRecord& record) {
   return absl::OkStatus();
 }
 
-void LiveState::DropOldTombstones(int64_t now_unix_ms) {
-  while (!tombstones_.empty() && tombstones_.front().append_time_unix_ms + kTombstoneKeptMs < now_unix_ms) {
-    const std::string user_id = std::move(tombstones_.front().user_id);
-    tombstones_.pop_front();
-    const LiveUserViews* user = users_.FindAsWriter(user_id);
-    if (user == nullptr) {
+// The progress that goes with a tombstone may come late or never, if its transaction aborts. What it let go of is gone all
+// the same.
+void LiveState::RaiseFloor(PartitionId partition, Offset floor) {
+  LivePartitionState& state = Partition(partition);
+  if (floor > state.highest_floor) {
+    state.highest_floor = floor;
+    changed_ = true;
+  }
+}
+
+void LiveState::DropOldTombstones(PartitionId partition, int64_t now_unix_ms) {
+  SetPartitionCount(Value(partition) + 1);
+  std::deque<Tombstone>& tombstones = tombstones_[Value(partition)];
+  while (!tombstones.empty() && tombstones.front().append_time_unix_ms + kTombstoneKeptMs < now_unix_ms) {
+    const Tombstone tombstone = std::move(tombstones.front());
+    tombstones.pop_front();
+    const LiveView* const view = FindView(tombstone.user_id, partition);
+    if (view == nullptr || view->order != tombstone.order) {
       continue;
     }
-    LiveUserViews next;
-    for (const auto& view : user->views) {
-      if (!IsEmpty(*view)) {
-        next.views.push_back(view);
-      }
-    }
+    RaiseFloor(partition, tombstone.order.floor);
+    LiveUserViews next = *users_.FindAsWriter(tombstone.user_id);
+    std::erase_if(next.views, [partition](const auto& other) { return other->partition == partition; });
     if (next.views.empty()) {
-      users_.Erase(user_id);
-    } else if (next.views.size() < user->views.size()) {
-      users_.Set(user_id, std::move(next));
+      users_.Erase(tombstone.user_id);
+    } else {
+      users_.Set(tombstone.user_id, std::move(next));
     }
   }
 }
@@ -268,7 +283,10 @@ void LiveState::DropFadedViews() {
     auto empty = std::make_shared<LiveView>();
     empty->partition = partition;
     empty->order = std::max(*state.progress, FindView(user_id, partition)->order);
-    tombstones_.push_back({.append_time_unix_ms = absl::ToUnixMillis(state.progress_written), .user_id = user_id});
+    empty->order.floor = std::max(empty->order.floor, state.floor());   // Of which progress may know less: see RaiseFloor.
+    tombstones_[Value(partition)].push_back({.append_time_unix_ms = absl::ToUnixMillis(state.progress_written),
+                                             .user_id = user_id,
+                                             .order = empty->order});
     SetView(user_id, std::move(empty));
   }
 }

@@ -59,7 +59,7 @@ using LiveSegments = std::map<Offset, std::shared_ptr<const LiveSegmentCounts>>;
 // What is live of one partition besides its users.
 struct LivePartitionState {
   std::optional<ViewOrder> progress;          // Of the latest progress record; none yet.
-  Offset highest_floor{};                     // Of all progress records.
+  Offset highest_floor{};                     // Of all progress records, and of tombstones whose views or counts are gone.
   absl::Time progress_written;                // Broker time of that record.
   int64_t record_time_unix_ms = 0;            // At the applied offset.
   Offset gap_end{};                           // Events below this were lost before the speed layer read them; 0: none.
@@ -89,7 +89,7 @@ struct LivePartitions {
 //          that they cover.
 // Memory:  what the speed layer would no longer keep goes without being told: a tombstone may be compacted away before it is
 //          read, and a transaction that aborted leaves views that nobody deletes. A tombstone's position is kept for 10 min
-//          of broker time, so that nothing older comes back.
+//          of its partition's broker time, so that nothing older comes back; its floor is kept for good.
 class LiveState {
  public:
   LiveState();
@@ -117,9 +117,11 @@ class LiveState {
   LiveState& operator=(const LiveState&) = delete;
 
  private:
+  // Of an empty view.
   struct Tombstone {
     int64_t append_time_unix_ms = 0;
     std::string user_id;
+    ViewOrder order;
   };
 
   LivePartitionState& Partition(PartitionId partition);
@@ -127,16 +129,18 @@ class LiveState {
   // A copy of the partition's segments that the next Publish makes visible; copied once between two of them.
   LiveSegments& WritableSegments(PartitionId partition);
   void ApplyProgress(const LogRecord& record, const v1::Progress& progress);
+  void RaiseFloor(PartitionId partition, Offset floor);
   void SetView(const std::string& user_id, std::shared_ptr<const LiveView> view);
   const LiveView* FindView(const std::string& user_id, PartitionId partition) const;
-  void DropOldTombstones(int64_t now_unix_ms);
+  // Of one partition, as of a record's append time.
+  void DropOldTombstones(PartitionId partition, int64_t now_unix_ms);
   // Looks at some users; all come by in turn.
   void DropFadedViews();
   void DropFadedSegments();
 
   RcuMap<LiveUserViews> users_;
-  std::deque<Tombstone> tombstones_;            // By append time as read.
   LivePartitions next_;
+  std::vector<std::deque<Tombstone>> tombstones_;              // By partition, as read.
   std::vector<std::unique_ptr<LiveSegments>> next_segments_;   // By partition; null: unchanged since Publish.
   bool changed_ = false;
   std::atomic<const LivePartitions*> published_;

@@ -141,6 +141,60 @@ TEST_F(LiveStateTest, TheFloorOfAnAbortedTransactionIsKept) {
   EXPECT_EQ(Value(live_.partitions().partitions.at(0).floor()), 5);
 }
 
+TEST_F(LiveStateTest, WhatATombstoneLetGoOfIsBelowTheFloorThoughItsProgressNeverComes) {
+  ASSERT_TRUE(follower_.Start().ok());
+  const auto floor = [&](int partition) {
+    Follow();
+    EpochGuard guard;
+    return Value(live_.partitions().partitions.at(static_cast<size_t>(partition)).floor());
+  };
+  world_.PutView(0, "ann", world_.Position(10), {world_.FactOf(v1::VIEW, "a", 5)});
+  world_.PutTombstone(0, "ann", world_.Position(10, 1, 6));
+  EXPECT_EQ(floor(0), 0);   // Of this user alone: the empty view has it.
+  EXPECT_EQ(Items(), "");
+  world_.clock.Advance(absl::Hours(1));
+  world_.PutProgress(1, world_.Position(1));   // The time of another partition says nothing of what is still to come of this.
+  Follow();
+  EXPECT_EQ(Items(), "");
+  world_.PutProgress(0, world_.Position(10));
+  EXPECT_EQ(floor(0), 6);
+  EXPECT_EQ(Items(), "-");
+
+  world_.PutCounts(1, 0, world_.Position(20), 6);
+  world_.PutCountsTombstone(1, 0, world_.Position(21, 1, 18));
+  EXPECT_EQ(floor(1), 18);
+}
+
+TEST_F(LiveStateTest, AViewThatFadedBelowTheHighestFloorSaysSo) {
+  ASSERT_TRUE(follower_.Start().ok());
+  v1::Fact fact = world_.FactOf(v1::VIEW, "a", 5);
+  fact.set_record_time_unix_ms(world_.now_ms());
+  world_.PutView(0, "ann", world_.Position(10), {fact});
+  for (const int64_t floor : {6, 0}) {   // The instance that trimmed lost its transaction; its successor does not know yet.
+    v1::Progress progress;
+    *progress.mutable_position() = world_.Position(20, floor == 0 ? 2 : 1, floor);
+    progress.set_record_time_unix_ms(world_.now_ms() + absl::ToInt64Milliseconds(absl::Hours(25)));
+    world_.PutProgress(0, progress);
+  }
+  Follow();
+  EXPECT_EQ(Items(), "");
+  EpochGuard guard;
+  EXPECT_EQ(Value(live_.FindUser("ann")->views.at(0)->order.floor), 6);
+}
+
+TEST_F(LiveStateTest, ATombstoneOutlivesAnOlderOneOfTheSameUser) {
+  ASSERT_TRUE(follower_.Start().ok());
+  world_.PutTombstone(0, "ann", world_.Position(10));
+  Follow();
+  world_.clock.Advance(absl::Minutes(9));
+  world_.PutTombstone(0, "ann", world_.Position(20));
+  Follow();
+  world_.clock.Advance(absl::Minutes(9));
+  world_.PutView(0, "ann", world_.Position(15), {world_.FactOf(v1::VIEW, "b", 6)});
+  Follow();
+  EXPECT_EQ(Items(), "");
+}
+
 TEST_F(LiveStateTest, ATopicOfEventsThatEndsBelowProgressWasRecreated) {
   world_.PutProgress(0, world_.Position(20));
   ASSERT_TRUE(follower_.Start().ok());
