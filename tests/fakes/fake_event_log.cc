@@ -323,6 +323,10 @@ class FakeEventLog::Producer final : public LogProducer {
 class FakeEventLog::Transactions final : public TransactionalProducer {
  public:
   Transactions(FakeEventLog& log, std::string id, int32_t epoch) : log_(log), id_(std::move(id)), epoch_(epoch) {}
+  ~Transactions() override {
+    MutexLock lock(log_.mutex_);
+    log_.storage_.Abandon(id_, epoch_);
+  }
 
   absl::Status Begin() override {
     return log_.Run(Operation::kBegin, [&]() -> absl::Status {

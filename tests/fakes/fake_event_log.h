@@ -75,6 +75,8 @@ class FakeEventLog final : public EventLog {
   void ReleaseAllMarkers();
   // The broker's time limit for an open transaction: it is aborted and its producer fenced.
   void ExpireTransaction(const std::string& transactional_id);
+  // The same for all whose producers are gone.
+  void ExpireDeadTransactions();
 
   // ---- Groups ----
   // The session of the member times out: others get its partitions. If it is alive it learns by Revoked{lost} and joins
@@ -117,12 +119,13 @@ class FakeEventLog final : public EventLog {
   template <typename Body>
   auto Run(Operation operation, Body body) -> decltype(body()) {
     Interrupt(operation);
+    std::optional<decltype(body())> result;  // Outlives the lock: what a lost answer held takes the lock to go.
     MutexLock lock(mutex_);
     TRIBUTARY_RETURN_IF_ERROR(Enter(operation));
-    auto result = body();
+    result.emplace(body());
     changed_.NotifyAll();
     TRIBUTARY_RETURN_IF_ERROR(InjectedFailure(operation, When::kAfter));
-    return result;
+    return *std::move(result);
   }
   // Runs what a test does to the broker.
   template <typename Body>

@@ -71,6 +71,10 @@ void FakeEventLog::ExpireTransaction(const std::string& transactional_id) {
   Change([&]() { storage_.Expire(transactional_id); });
 }
 
+void FakeEventLog::ExpireDeadTransactions() {
+  Change([&]() { storage_.ExpireAbandoned(); });
+}
+
 void FakeEventLog::ExpireMember(const std::string& group, const std::string& instance) {
   Change([&]() {
     groups_.Expire(group, instance, [&](const std::string& topic) {

@@ -54,6 +54,28 @@ TEST_F(FakeEventLogTest, DelayedMarkersHoldTheLastStableOffsetOfTheirPartitionOn
   EXPECT_TRUE(transactions->Begin().ok());
 }
 
+TEST_F(FakeEventLogTest, WhatAProducerThatIsGoneLeftOpenExpires) {
+  auto gone = *log_.OpenTransactionalProducer("gone");
+  const auto alive = *log_.OpenTransactionalProducer("alive");
+  const auto begin = [&](TransactionalProducer& producer, const TopicPartition& partition) {
+    ASSERT_TRUE(producer.Begin().ok());
+    ASSERT_TRUE(producer.Produce({.topic = "t", .partition = partition.partition, .key = "k", .value = "v"}).ok());
+  };
+  begin(*gone, first_);
+  begin(*alive, second_);
+  gone.reset();
+  EXPECT_EQ(log_.Offsets(first_, Isolation::kCommitted)->end, Offset{0});
+  log_.ExpireDeadTransactions();
+  EXPECT_EQ(log_.Offsets(first_, Isolation::kCommitted)->end, Offset{2});  // The record and its marker.
+  EXPECT_TRUE(alive->Commit({}, NoMembership()).ok());
+}
+
+TEST_F(FakeEventLogTest, AProducerWhoseOpeningWasNotToldIsGone) {
+  log_.FailNext(Operation::kOpen, 1, absl::UnavailableError("after"), FakeEventLog::When::kAfter);
+  EXPECT_EQ(log_.OpenTransactionalProducer("tx").status().message(), "after");
+  EXPECT_TRUE(log_.OpenTransactionalProducer("tx").ok());
+}
+
 TEST_F(FakeEventLogTest, CompactionKeepsTheLastRecordOfAKeyAndTheEnd) {
   ASSERT_TRUE(Write("a", "1").ok());
   ASSERT_TRUE(Write("b", "1").ok());

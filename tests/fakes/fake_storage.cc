@@ -250,6 +250,7 @@ absl::StatusOr<int32_t> Storage::OpenProducer(const std::string& transactional_i
   Producer& producer = producers_[transactional_id];
   End(transactional_id, Outcome::kAborted);
   ++producer.epoch;
+  producer.abandoned = false;
   if (MarkersOnTheirWay(producer)) {
     return absl::UnavailableError(
         absl::StrCat("the transaction before is still being ended: transactional_id=", transactional_id));
@@ -296,6 +297,19 @@ void Storage::Expire(const std::string& transactional_id) {
       found != producers_.end() && found->second.current != 0) {
     End(transactional_id, Outcome::kAborted);
     ++found->second.epoch;
+  }
+}
+
+void Storage::Abandon(const std::string& transactional_id, int32_t epoch) {
+  Producer& producer = producers_.at(transactional_id);
+  producer.abandoned |= producer.epoch == epoch;
+}
+
+void Storage::ExpireAbandoned() {
+  for (const auto& [transactional_id, producer] : producers_) {
+    if (producer.abandoned) {
+      Expire(transactional_id);
+    }
   }
 }
 

@@ -81,6 +81,9 @@ class Storage {
   void End(const std::string& transactional_id, Outcome outcome);
   // Aborts what is open and fences the producer.
   void Expire(const std::string& transactional_id);
+  // The producer that has this epoch is no more; what it left open stays open until ExpireAbandoned.
+  void Abandon(const std::string& transactional_id, int32_t epoch);
+  void ExpireAbandoned();
   void ReleaseMarkers(Partition& partition);
   void ReleaseAllMarkers();
 
@@ -92,6 +95,7 @@ class Storage {
   };
   struct Producer {
     int32_t epoch = -1;
+    bool abandoned = false;
     TransactionNumber current = 0;   // 0: none.
     TransactionNumber ended = 0;     // The one before; its markers may be on their way.
   };
