@@ -1,6 +1,7 @@
 #include "tests/simulation/checker.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/status/status_macros.h"
@@ -40,7 +41,10 @@ absl::Status Checker::CheckReplica(int number, const Replica& replica) {
   Watched& watched = watched_[number];
   EpochGuard guard;
   const serving::LivePartitions& live = replica.process().live.partitions();
-  if (watched.restarts != replica.restarts()) watched.applied.clear();
+  if (watched.restarts != replica.restarts()) {
+    watched.applied.clear();
+    watched.segments.clear();
+  }
   for (size_t p = 0; p < live.partitions.size(); ++p) {
     int64_t& before = watched.applied[static_cast<int>(p)];
     const int64_t now = Value(live.partitions[p].applied());
@@ -49,6 +53,20 @@ absl::Status Checker::CheckReplica(int number, const Replica& replica) {
                                             " before=", before, " now=", now));
     }
     before = now;
+    std::map<int64_t, int64_t> counted;
+    for (const auto& [start, counts] : *live.partitions[p].segments) {
+      counted[Value(start)] =
+          std::min(Value(counts->order.applied), Value(start) + int64_t{config_.kafka().segment_size()});
+    }
+    std::map<int64_t, int64_t>& counted_before = watched.segments[static_cast<int>(p)];
+    for (const auto& [start, end] : counted_before) {
+      if (!counted.contains(start) && end > Value(live.partitions[p].floor())) {
+        return Failed("segments", absl::StrCat("counts above the floor are gone: replica=", number, " partition=", p,
+                                               " start=", start, " end=", end,
+                                               " floor=", Value(live.partitions[p].floor())));
+      }
+    }
+    counted_before = std::move(counted);
   }
   const int64_t generation = Value(replica.process().context.context().generation());
   if (generation != 0 && !truth_.activated.contains(generation)) {

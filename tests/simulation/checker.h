@@ -26,6 +26,7 @@ class Checker {
 
   // After each round of a replica:
   //   offsets     no applied offset fell while the process lives
+  //   segments    counts go only when all that they count lies below the floor
   //   activated   what is served was activated some time
   absl::Status CheckReplica(int number, const Replica& replica);
 
@@ -56,6 +57,7 @@ class Checker {
   struct Watched {
     int restarts = 0;
     std::map<int, int64_t> applied;
+    std::map<int, std::map<int64_t, int64_t>> segments;  // By partition and start: where what they count ends.
     int64_t generation = 0;
   };
   const Truth& truth_;

@@ -76,9 +76,7 @@ void SpeedFleet::Crash(int slot) {
 
 void SpeedFleet::BuryTheDead() {
   zombies_.clear();
-  for (int slot = 0; slot < kSpeedSlots; ++slot) {
-    if (layer(slot) == nullptr) ExpireTransactions(slot);
-  }
+  log_.ExpireDeadTransactions();
   log_.ExpireDeadMembers(Group());
 }
 
