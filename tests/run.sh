@@ -6,19 +6,21 @@ usage() {
   cat <<'EOF'
 usage: tests/run.sh [option]...
 
-Installs missing dependencies (deploy/install_dependencies.sh), configures and builds in build/PRESET, starts one Kafka
-broker on free ports for the run, and runs all tests of the preset release with ctest, whose summary comes last. The broker
-and its data are gone at the end, also after a failure or Ctrl-C. The first part with a failed test ends the run.
+Installs missing dependencies (deploy/install_dependencies.sh), starts one Kafka broker on free ports for the run, and
+builds (in build/PRESET) and tests in three parts, the last of which is everything:
+  tsan     with ThreadSanitizer, the tests labelled threads
+  asan     with AddressSanitizer and UndefinedBehaviorSanitizer, those labelled unit, simulation, fuzz and asan
+  release  all tests
+Each part closes with ctest's summary; the first part with a failed test ends the run. The broker and its data are gone at
+the end, also after a failure or Ctrl-C.
 
 options:
-  --sanitizers    before that, what the sanitizers are for: with ThreadSanitizer (preset tsan) the tests labelled threads,
-                  with AddressSanitizer and UndefinedBehaviorSanitizer (asan) those labelled unit, simulation, fuzz and asan
-  --full          before that, fresh seeds of the simulation, the bugs of tests/simulation/mutants, which must be found, all
+  --full          before that, fresh seeds of the simulation, the bugs of tests/simulation/mutants, which must be found; all
                   tests with each of these presets, and the fuzz targets with libFuzzer (preset fuzz)
-  --preset P      with this CMake preset in place of release
-  --label L       only tests whose label matches the regular expression L (ctest -L): unit, integration, simulation,
-                  chaos, fuzz, bench, threads, asan
-  --filter REGEX  only tests whose name matches (ctest -R)
+  --preset P      all tests with this CMake preset and nothing else (release, asan, tsan, dev)
+  --label L       of the preset P (release), only tests whose label matches the regular expression L (ctest -L): unit,
+                  integration, simulation, chaos, fuzz, bench, threads, asan
+  --filter REGEX  of the preset P (release), only tests whose name matches (ctest -R)
   --no-install    do not look for missing dependencies
   --help          this text
 
@@ -31,7 +33,7 @@ What tests find in their environment:
 EOF
 }
 
-preset="" full=0 sanitizers=0 install=1 selection=()
+preset="" full=0 install=1 selection=()
 while (($#)); do
   case $1 in
     --preset | --label | --filter)
@@ -44,7 +46,6 @@ while (($#)); do
       shift
       ;;
     --full) full=1 ;;
-    --sanitizers) sanitizers=1 ;;
     --no-install) install=0 ;;
     -h | --help) usage; exit 0 ;;
     *) echo "tests/run.sh: unknown option: $1 (see --help)" >&2; exit 2 ;;
@@ -58,12 +59,12 @@ declare -A labels=()
 if ((full)); then
   presets=(fuzz tsan asan release)
   labels[fuzz]="fuzz"
-elif ((sanitizers)); then
+elif [[ -n $preset || ${#selection[@]} -gt 0 ]]; then
+  presets=("${preset:-release}")
+else
   presets=(tsan asan release)
   labels[tsan]="threads"
   labels[asan]="unit simulation fuzz asan"
-else
-  presets=("${preset:-release}")
 fi
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
