@@ -32,10 +32,10 @@ void FakeEventLog::Interrupt(Operation operation) {
   {
     MutexLock lock(mutex_);
     const auto found = interruptions_.find(operation);
-    if (found == interruptions_.end()) {
+    if (found == interruptions_.end() || found->second.passing-- > 0) {
       return;
     }
-    meanwhile = std::move(found->second);
+    meanwhile = std::move(found->second.meanwhile);
     interruptions_.erase(found);
   }
   meanwhile();
@@ -340,6 +340,7 @@ class FakeEventLog::Transactions final : public TransactionalProducer {
   }
 
   absl::Status Produce(ProduceRecord record) override {
+    log_.Interrupt(Operation::kProduce);
     MutexLock lock(log_.mutex_);
     TRIBUTARY_RETURN_IF_ERROR(Usable());
     TRIBUTARY_RETURN_IF_ERROR(Open());

@@ -53,9 +53,10 @@ class FakeEventLog final : public EventLog {
   // The next `count` operations of the kind answer `status`. A record of a transaction, or one that is queued, fails as
   // it would: in Commit (Aborted) and in Flush; nothing of the transaction that comes after such a record is written.
   void FailNext(Operation operation, int count, absl::Status status, When when = When::kInstead);
-  // Before the next operation of the kind (kBegin, kCommit) `meanwhile` is called, by the thread that asks for it: what
-  // happens while a process stands still in the middle of its work. It may use the log.
-  void InterruptNext(Operation operation, std::function<void()> meanwhile);
+  // Before the next operation of the kind (kBegin, kCommit; kProduce: of a record in a transaction too) but `passing`
+  // others `meanwhile` is called, by the thread that asks for it: what happens while a process stands still in the middle
+  // of its work. It may use the log.
+  void InterruptNext(Operation operation, std::function<void()> meanwhile, int64_t passing = 0);
   // Failures and interruptions that did not come yet do not come any more.
   void StopFailing();
   // Calls of the kind wait until Release. For tests with threads.
@@ -150,7 +151,11 @@ class FakeEventLog final : public EventLog {
   bool away_ = false;
   std::set<Operation> held_;
   std::map<Operation, std::deque<Fault>> faults_;
-  std::map<Operation, std::function<void()>> interruptions_;
+  struct Interruption {
+    int64_t passing = 0;
+    std::function<void()> meanwhile;
+  };
+  std::map<Operation, Interruption> interruptions_;
   fake_log::Storage storage_;
   fake_log::Groups groups_;
 };

@@ -24,8 +24,8 @@ void FakeEventLog::FailNext(Operation operation, int count, absl::Status status,
   Change([&]() { faults_[operation].push_back({count, std::move(status), when}); });
 }
 
-void FakeEventLog::InterruptNext(Operation operation, std::function<void()> meanwhile) {
-  Change([&]() { interruptions_[operation] = std::move(meanwhile); });
+void FakeEventLog::InterruptNext(Operation operation, std::function<void()> meanwhile, int64_t passing) {
+  Change([&]() { interruptions_[operation] = {passing, std::move(meanwhile)}; });
 }
 
 void FakeEventLog::StopFailing() {

@@ -111,12 +111,23 @@ TEST_F(FakeEventLogTest, AMemberThatLostItsSessionLearnsSoAndJoinsAgain) {
   EXPECT_EQ(std::get<Assigned>(again[0]).group_generation, 2);
 }
 
-TEST_F(FakeEventLogTest, AppendTimeNeverFalls) {
+TEST_F(FakeEventLogTest, AppendTimeIsThatOfTheBrokerWhichMayStepBack) {
   ASSERT_TRUE(Write("a", "1").ok());
   clock_.Advance(-absl::Hours(1));
   ASSERT_TRUE(Write("b", "1").ok());
   const auto records = log_.Records(first_, Isolation::kCommitted);
-  EXPECT_EQ(records[0].append_time_unix_ms, records[1].append_time_unix_ms);
+  EXPECT_EQ(records[0].append_time_unix_ms - records[1].append_time_unix_ms, absl::ToInt64Milliseconds(absl::Hours(1)));
+}
+
+TEST_F(FakeEventLogTest, AnInterruptionLetsSomeOperationsPass) {
+  const auto transactions = *log_.OpenTransactionalProducer("tx");
+  ASSERT_TRUE(transactions->Begin().ok());
+  std::vector<std::string> seen;
+  log_.InterruptNext(Operation::kProduce, [&] { seen = Keys(Isolation::kUncommitted); }, /*passing=*/1);
+  for (const char* key : {"a", "b", "c"}) {
+    ASSERT_TRUE(transactions->Produce({.topic = "t", .partition = PartitionId{0}, .key = key, .value = "v"}).ok());
+  }
+  EXPECT_THAT(seen, ::testing::ElementsAre("a"));
 }
 
 TEST_F(FakeEventLogTest, PollWakesWhenAnotherThreadWrites) {

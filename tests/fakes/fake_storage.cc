@@ -189,7 +189,7 @@ absl::StatusOr<EventPosition> Storage::Append(ProduceRecord record, TransactionN
                                                    Name(partition->name)));
   }
   const int64_t offset = partition->end++;
-  partition->append_time_unix_ms = std::max(partition->append_time_unix_ms, now_unix_ms);
+  partition->append_time_unix_ms = now_unix_ms;
   if (transaction != 0 && partition->open.emplace(transaction, offset).second) {
     transactions_[transaction].without_marker.push_back(partition);
   }

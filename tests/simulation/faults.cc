@@ -43,11 +43,13 @@ absl::Status World::DoFault(const Step& step) {
     case Action::kFail:
       Fail(step);
       break;
-    case Action::kPause:
-      log_.InterruptNext(
-          step.who % 2 == 0 ? FakeEventLog::Operation::kBegin : FakeEventLog::Operation::kCommit,
-          [this, steps = step.number] { DoSome(steps); });
+    case Action::kPause: {
+      using Operation = FakeEventLog::Operation;
+      constexpr std::array kOperations = {Operation::kBegin, Operation::kCommit, Operation::kProduce};
+      log_.InterruptNext(kOperations[static_cast<size_t>(step.who) % kOperations.size()],
+                         [this, steps = step.number] { DoSome(steps); }, step.more);
       break;
+    }
     case Action::kHold:
       log_.HoldPartition(PartitionOf(step));
       break;
@@ -77,7 +79,11 @@ absl::Status World::DoFault(const Step& step) {
       AddPartition();
       break;
     case Action::kJumpClock:
-      clocks_[static_cast<size_t>(step.who % kMachines)].Advance(absl::Milliseconds(step.number));
+      if (step.who == kMachines) {
+        broker_clock_.Advance(-absl::Milliseconds(std::abs(step.number) % absl::ToInt64Milliseconds(absl::Hours(1))));
+      } else {
+        clocks_[static_cast<size_t>(step.who % kMachines)].Advance(absl::Milliseconds(step.number));
+      }
       break;
     case Action::kLeftovers:
       batch_.LeaveLeftovers();

@@ -36,6 +36,7 @@ class Planner {
       Tick();
       Event();
       while (OneIn(calm_)) Fault();
+      if (OneIn(events / 3)) Episode();
       Layers();
       if (OneIn(events / 4)) Batch(Action::kBatch);
       if (OneIn(25)) Change();
@@ -193,17 +194,87 @@ class Planner {
         if (OneIn(6)) Do({Action::kAddPartition});
         return;
       case 25:
-        return Do({Action::kJumpClock, static_cast<int>(Pick(kMachines)), Pick(60 * kHour) - 30 * kHour});
+        return Do({Action::kJumpClock, static_cast<int>(Pick(kMachines + 1)), Pick(60 * kHour) - 30 * kHour});
       case 26:
         if (OneIn(4)) Batch(Action::kDiskFull);
         return;
       case 27:
       case 28:
       case 29:
-        return Do({Action::kPause, static_cast<int>(Pick(2)), 1 + Pick(40)});
+        return Do({Action::kPause, static_cast<int>(Pick(3)), 1 + Pick(40), Pick(4)});
       default:
         return Do({Action::kLeftovers});
     }
+  }
+
+  // Faults that matter only one after the other, which chance alone would hardly bring together.
+  void Episode() {
+    switch (Pick(3)) {
+      case 0:
+        return Overtaken();
+      case 1:
+        return AskedInTheMiddle();
+      default:
+        return DamagedCopy();
+    }
+  }
+
+  // All instances, and time for their commits.
+  void SpeedRounds(int rounds) {
+    for (int round = 0; round < rounds; ++round) {
+      for (int slot = 0; slot < kSpeedSlots; ++slot) Do({Action::kSpeed, slot});
+      Do({Action::kTick, 0, 50});
+    }
+  }
+
+  void AskAll(int replica) {
+    Do({Action::kFollow, replica});
+    for (int64_t user = 0; user < kUsers; ++user) Do({Action::kAsk, replica, user, Pick(1000)});
+  }
+
+  // An instance stands still before the first record of its transaction. Another takes its partitions over, goes on, and
+  // dies after the first has written what it wanted to.
+  void Overtaken() {
+    SpeedRounds(3);
+    const int slot = static_cast<int>(Pick(kSpeedSlots));
+    Event();
+    Do({Action::kPause, 0, 0, 0});
+    const size_t pause = steps_.size() - 1;
+    Do({Action::kSpeed, slot});
+    const size_t first = steps_.size();
+    Do({Action::kExpireMember, slot});
+    SpeedRounds(4);
+    for (int i = 0; i < 3; ++i) Event();
+    SpeedRounds(3);
+    steps_[pause].number = static_cast<int64_t>(steps_.size() - first);
+    for (int replica = 0; replica < kReplicas; ++replica) AskAll(replica);
+    for (int i = 0; i < kSpeedSlots; ++i) {
+      Do({Action::kCrashSpeed, i});
+      Do({Action::kStartSpeed, i});
+    }
+    SpeedRounds(2);
+  }
+
+  // Answers between two records of one flush.
+  void AskedInTheMiddle() {
+    SpeedRounds(3);
+    for (int i = 0; i < 3; ++i) Event();
+    Do({Action::kPause, 2, 0, 1 + Pick(3)});
+    const size_t pause = steps_.size() - 1;
+    const int slot = static_cast<int>(Pick(kSpeedSlots));
+    for (int i = 0; i < kSpeedSlots; ++i) Do({Action::kSpeed, (slot + i) % kSpeedSlots});
+    // The first round that writes takes what follows into its middle, other rounds among it.
+    const size_t first = steps_.size();
+    AskAll(0);
+    steps_[pause].number = static_cast<int64_t>(steps_.size() - first) + kSpeedSlots;
+  }
+
+  void DamagedCopy() {
+    constexpr int kCopied = 1;
+    Batch(Action::kBatch);
+    Do({Action::kCopy, kCopied, Pick(1000), 4});
+    Do({Action::kLook, kCopied});
+    AskAll(kCopied);
   }
 
   // Two swaps and a rollback at the least, each with traffic between and everything checked.

@@ -65,6 +65,13 @@ void SnapshotCopy::CopyOne(int64_t which, How how) {
   Copy(*std::next(missing.begin(), which % static_cast<int64_t>(missing.size())), how);
 }
 
+void SnapshotCopy::CopyMissing(int64_t which) {
+  const std::set<std::string> missing = Missing();
+  for (const std::string& file : missing) {
+    Copy(file, which-- % static_cast<int64_t>(missing.size()) == 0 ? How::kFlipped : How::kWhole);
+  }
+}
+
 void SnapshotCopy::CopyCurrent() {
   if (!fs::exists(absl::StrCat(from_, "/", kCurrent))) return;
   const std::string partial = absl::StrCat(to_, "/", kCurrent, ".copy");

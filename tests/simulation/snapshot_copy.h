@@ -17,6 +17,8 @@ class SnapshotCopy {
   enum class How { kWhole, kTorn, kFlipped };
   // Copies the so-manyth of the files that lack or are damaged, if there are any.
   void CopyOne(int64_t which, How how);
+  // Copies all that lacks or is damaged, the so-manyth of it with a flipped bit.
+  void CopyMissing(int64_t which);
   void CopyCurrent();
   // Copies all that lacks, CURRENT last, and deletes what is no longer there.
   void Finish();

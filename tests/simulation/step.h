@@ -25,6 +25,7 @@ enum class Action {
   kFollow,        // [replica] One round of following the topics.
   kLook,          // [replica] One look at CURRENT.
   kCopy,          // [replica; which file; 0 whole, 1 torn, 2 with a flipped bit, 3 CURRENT] To a replica's own disk.
+                  // 4: all that is missing, that file with a flipped bit, and CURRENT.
   kAsk,           // [replica; user; variant of the request] Answers are checked.
   kTick,          // [-; ms] Time passes.
   kQuiet,         // All faults are healed, everything comes to rest, everything is checked.
@@ -37,7 +38,7 @@ enum class Action {
   kExpireTransaction,  // [slot]
   kRebalance,
   kFail,          // [operation; count; 0 Unavailable instead, 1 Unavailable after the effect, 2 Aborted]
-  kPause,         // [0 Begin, 1 Commit; steps] Who asks for this next stands still meanwhile.
+  kPause,         // [0 Begin, 1 Commit, 2 Produce; steps; how many pass] Who asks for this next stands still meanwhile.
   kHold,          // [partition; topic] Nothing new is delivered.
   kRelease,       // [partition; topic]
   kDelayMarkers,  // [partition; topic]
@@ -46,7 +47,7 @@ enum class Action {
   kCompact,       // [-; topic; 1 with tombstones]
   kTruncate,      // [partition; percent of what may go] Retention.
   kAddPartition,
-  kJumpClock,     // [machine; ms, either way]
+  kJumpClock,     // [machine; ms, either way] The broker's is the last, and only goes back, by an hour at most.
   kDiskFull,      // [-; bytes] A batch run on a full disk.
   kLeftovers,     // What killed runs leave behind in the directories.
 };

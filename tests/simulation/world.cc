@@ -117,8 +117,9 @@ absl::Status World::Do(const Step& step) {
       return checker_.CheckReplica(static_cast<int>(replica), *replicas_[replica]);
     case Action::kCopy:
       if (copies_[replica] == nullptr) return absl::OkStatus();
-      if (step.more == 3) {
+      if (step.more >= 3) {
         batch_.Current();
+        if (step.more == 4) copies_[replica]->CopyMissing(step.number);
         copies_[replica]->CopyCurrent();
       } else {
         copies_[replica]->CopyOne(step.number, static_cast<SnapshotCopy::How>(step.more));
