@@ -232,25 +232,30 @@ class Planner {
     for (int64_t user = 0; user < kUsers; ++user) Do({Action::kAsk, replica, user, Pick(1000)});
   }
 
-  // An instance stands still before the first record of its transaction. Another takes its partitions over, goes on, and
-  // dies after the first has written what it wanted to.
+  // Whoever writes next of a partition stands still before its first record. Others take over, go on with the same user and
+  // another one, and die when the first has written what it wanted to.
   void Overtaken() {
     SpeedRounds(3);
-    const int slot = static_cast<int>(Pick(kSpeedSlots));
-    Event();
-    Do({Action::kPause, 0, 0, 0});
+    const int64_t user = events_.User();
+    const int partition = static_cast<int>(user % kPartitions);
+    const auto publish = [&](int64_t of) { Do({Action::kPublish, partition, 0, 0, events_.Value(of, now_)}); };
+    for (int i = 0; i < 3; ++i) publish(user);
+    Do({Action::kPause, 2, 0, 0});
     const size_t pause = steps_.size() - 1;
-    Do({Action::kSpeed, slot});
-    const size_t first = steps_.size();
-    Do({Action::kExpireMember, slot});
+    SpeedRounds(1);
+    // The round that writes takes the steps behind it into its middle.
+    for (int slot = 0; slot < kSpeedSlots; ++slot) Do({Action::kExpireMember, slot});
     SpeedRounds(4);
-    for (int i = 0; i < 3; ++i) Event();
+    for (int i = 0; i < 3; ++i) {
+      publish(user);
+      publish(events_.User());
+    }
     SpeedRounds(3);
-    steps_[pause].number = static_cast<int64_t>(steps_.size() - first);
+    steps_[pause].number = static_cast<int64_t>(steps_.size() - pause) - 2;
     for (int replica = 0; replica < kReplicas; ++replica) AskAll(replica);
-    for (int i = 0; i < kSpeedSlots; ++i) {
-      Do({Action::kCrashSpeed, i});
-      Do({Action::kStartSpeed, i});
+    for (int slot = 0; slot < kSpeedSlots; ++slot) {
+      Do({Action::kCrashSpeed, slot});
+      Do({Action::kStartSpeed, slot});
     }
     SpeedRounds(2);
   }
@@ -261,12 +266,9 @@ class Planner {
     for (int i = 0; i < 3; ++i) Event();
     Do({Action::kPause, 2, 0, 1 + Pick(3)});
     const size_t pause = steps_.size() - 1;
-    const int slot = static_cast<int>(Pick(kSpeedSlots));
-    for (int i = 0; i < kSpeedSlots; ++i) Do({Action::kSpeed, (slot + i) % kSpeedSlots});
-    // The first round that writes takes what follows into its middle, other rounds among it.
-    const size_t first = steps_.size();
+    SpeedRounds(1);
     AskAll(0);
-    steps_[pause].number = static_cast<int64_t>(steps_.size() - first) + kSpeedSlots;
+    steps_[pause].number = static_cast<int64_t>(steps_.size() - pause) - 2;
   }
 
   void DamagedCopy() {

