@@ -26,10 +26,9 @@ void LogWatch::RunOnce() {
   finding.answered = Ask(&finding);
   if (finding.answered.ok()) {
     checked_generation_ = finding.generation;
-  } else if (requested) {
-    AskSoon();  // Still wanted.
   }
   MutexLock lock(mutex_);
+  finding.requested |= found_.has_value() && found_->requested;  // Nobody took it: this one is the answer to both.
   found_ = std::move(finding);
 }
 

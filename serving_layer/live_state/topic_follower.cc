@@ -149,9 +149,14 @@ absl::Status TopicFollower::RunOnce() {
     context_.Publish();
   }
   SetGauges(now);
-  if (!ready() && wanted_.empty() && !std::exchange(end_reached_, true)) {
-    watch_.AskSoon();  // What was read, and is visible now, is compared before anything is answered from it.
-  } else if (!ready() && finding.has_value() && finding->requested && found.ok() && recreated_.ok()) {
+  if (ready()) {
+    return recreated_;
+  }
+  // What was read, and is visible now, is compared before anything is answered from it.
+  const bool asked = finding.has_value() && finding->requested;
+  if (wanted_.empty() && (!std::exchange(end_reached_, true) || (asked && !found.ok()))) {
+    watch_.AskSoon();
+  } else if (asked && found.ok() && recreated_.ok()) {
     context_.Publish();
     LOG(INFO) << "topics followed to their end: live_users=" << live_.user_count();
     ready_.store(true, std::memory_order_release);

@@ -276,6 +276,23 @@ TEST_F(LiveStateTest, IsReadyOnlyAfterTheEndsThatWereSeenAtStart) {
   EXPECT_EQ(Items(1), "b");
 }
 
+TEST_F(LiveStateTest, BecomesReadyThoughTheLastQuestionBeforeThatWasNotAnsweredOrNotTaken) {
+  world_.PutProgress(0, world_.Position(0));
+  ASSERT_TRUE(follower_.Start().ok());
+  ASSERT_TRUE(Round().ok());   // To the end: it is about to ask.
+  follower_.WatchLog();
+  world_.clock.Advance(absl::Minutes(1));
+  follower_.WatchLog();        // Asks by itself; nobody took the answer before.
+  world_.log.AddPartitions(world_.topics.speed_views, 9);
+  world_.clock.Advance(absl::Minutes(1));
+  follower_.WatchLog();
+  world_.log.FailNext(FakeEventLog::Operation::kAdmin, 1, absl::UnavailableError("away"));
+  ASSERT_TRUE(follower_.RunOnce().ok());
+  EXPECT_FALSE(follower_.ready());
+  Follow();
+  EXPECT_TRUE(follower_.ready());
+}
+
 TEST_F(LiveStateTest, UnreadableRecordsAreSkippedAndTheirNeighboursTaken) {
   ASSERT_TRUE(follower_.Start().ok());
   world_.Put(world_.topics.speed_views, "ann", "\xff\xff\xff");
