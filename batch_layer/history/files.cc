@@ -1,7 +1,6 @@
 #include "batch_layer/history/files.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -118,33 +117,5 @@ absl::StatusOr<FileSum> SumFile(const std::string& path) {
   sum.xxh64 = XXH64_digest(state);
   return sum;
 }
-
-absl::StatusOr<std::unique_ptr<FileLock>> FileLock::Acquire(const std::string& path) {
-  const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (descriptor < 0) {
-    return FileError(errno, "lock file cannot be opened", path);
-  }
-  if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-    const int error = errno;
-    char holder[32] = {};
-    const ssize_t read = ::read(descriptor, holder, sizeof(holder) - 1);
-    ::close(descriptor);
-    if (error != EWOULDBLOCK) {
-      return FileError(error, "lock cannot be taken", path);
-    }
-    return absl::AbortedError(
-        absl::StrCat("another process holds the lock: path=", path, " pid=", absl::string_view(holder, read > 0 ? read : 0)));
-  }
-  // Who holds it, for the message above; the lock itself does not rest on it.
-  const std::string pid = absl::StrCat(::getpid());
-  if (::ftruncate(descriptor, 0) != 0 || ::write(descriptor, pid.data(), pid.size()) < 0) {
-    const int error = errno;
-    ::close(descriptor);
-    return FileError(error, "lock file cannot be written", path);
-  }
-  return std::unique_ptr<FileLock>(new FileLock(descriptor));
-}
-
-FileLock::~FileLock() { ::close(descriptor_); }
 
 }  // namespace tributary::batch

@@ -2,7 +2,6 @@
 #define TRIBUTARY_BATCH_LAYER_HISTORY_FILES_H_
 
 #include <cstdint>
-#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
@@ -25,20 +24,6 @@ struct FileSum {
   int64_t size_bytes = 0;
 };
 absl::StatusOr<FileSum> SumFile(const std::string& path);
-
-// Holds an exclusive flock on a file until it goes; the kernel lets go of it when the process dies.
-class FileLock {
- public:
-  // Aborted: another process has it (who, is in the file).
-  static absl::StatusOr<std::unique_ptr<FileLock>> Acquire(const std::string& path);
-  ~FileLock();
-  FileLock(const FileLock&) = delete;
-  FileLock& operator=(const FileLock&) = delete;
-
- private:
-  explicit FileLock(int descriptor) : descriptor_(descriptor) {}
-  const int descriptor_;
-};
 
 }  // namespace tributary::batch
 

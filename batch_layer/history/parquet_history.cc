@@ -17,6 +17,7 @@
 #include "batch_layer/history/files.h"
 #include "batch_layer/history/history.h"
 #include "batch_layer/history/parquet_file.h"
+#include "common/process/file_lock.h"
 #include "common/status/status_macros.h"
 #include "glog/logging.h"
 
