@@ -20,25 +20,42 @@ std::string VerdictPath(const std::string& snapshots_dir, Generation generation)
 
 }  // namespace
 
-absl::Status WriteGateVerdict(const std::string& snapshots_dir, const v1::GateVerdict& verdict) {
-  const std::string path = VerdictPath(snapshots_dir, Generation{verdict.generation()});
+absl::StatusOr<v1::GateVerdict> GateVerdictFromJson(const std::string& json) {
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = true;  // Of later versions.
+  v1::GateVerdict verdict;
+  if (!google::protobuf::util::JsonStringToMessage(json, &verdict, options).ok() ||
+      !v1::GateVerdict::Outcome_IsValid(verdict.outcome()) ||
+      verdict.outcome() == v1::GateVerdict::OUTCOME_UNSPECIFIED) {
+    return absl::DataLossError("text is no verdict of the gate");
+  }
+  return verdict;
+}
+
+absl::StatusOr<std::string> GateVerdictToJson(const v1::GateVerdict& verdict) {
   google::protobuf::util::JsonPrintOptions options;
   options.add_whitespace = true;
   std::string json;
   if (const auto status = google::protobuf::util::MessageToJsonString(verdict, &json, options); !status.ok()) {
-    return absl::InternalError(absl::StrCat("verdict cannot be written as JSON: path=", path, " error=", status.ToString()));
+    return absl::InternalError(absl::StrCat("verdict cannot be written as JSON: generation=", verdict.generation(),
+                                            " error=", status.ToString()));
   }
-  return files::Replace(path, json);
+  return json;
+}
+
+absl::Status WriteGateVerdict(const std::string& snapshots_dir, const v1::GateVerdict& verdict) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string json, GateVerdictToJson(verdict));
+  return files::Replace(VerdictPath(snapshots_dir, Generation{verdict.generation()}), json);
 }
 
 absl::StatusOr<v1::GateVerdict> ReadGateVerdict(const std::string& snapshots_dir, Generation generation) {
   const std::string path = VerdictPath(snapshots_dir, generation);
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::string json, files::Read(path, kMaxVerdictBytes));
-  google::protobuf::util::JsonParseOptions options;
-  options.ignore_unknown_fields = true;   // Of later versions.
-  v1::GateVerdict verdict;
-  if (!google::protobuf::util::JsonStringToMessage(json, &verdict, options).ok() ||
-      verdict.generation() != Value(generation)) {
+  const absl::StatusOr<std::string> json = files::Read(path, kMaxVerdictBytes);
+  if (!json.ok() && !absl::IsOutOfRange(json.status())) {
+    return json.status();
+  }
+  absl::StatusOr<v1::GateVerdict> verdict = GateVerdictFromJson(json.value_or(""));
+  if (!verdict.ok() || verdict->generation() != Value(generation)) {
     return absl::DataLossError(absl::StrCat("file is no verdict of this generation: path=", path));
   }
   return verdict;

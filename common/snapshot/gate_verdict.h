@@ -15,11 +15,16 @@
 // is none of the files that the manifest lists, and it goes with the snapshot.
 namespace tributary {
 
+// The file's text. DataLoss: it is no verdict, or one of an outcome that this build does not know.
+absl::StatusOr<v1::GateVerdict> GateVerdictFromJson(const std::string& json);
+absl::StatusOr<std::string> GateVerdictToJson(const v1::GateVerdict& verdict);
+
 // Replaces the file atomically.
 absl::Status WriteGateVerdict(const std::string& snapshots_dir, const v1::GateVerdict& verdict);
 // NotFound: never judged. DataLoss: the file is no verdict of this generation.
 absl::StatusOr<v1::GateVerdict> ReadGateVerdict(const std::string& snapshots_dir, Generation generation);
-// The gate refused it. False also when there is no verdict that can be read: a lost verdict must not bar a rollback.
+// The gate refused it. False also when there is no verdict that can be read: a lost verdict must not bar a rollback. A
+// run that was killed before the verdict was written leaves none either; the next run judges that generation first.
 bool WasRefused(const std::string& snapshots_dir, Generation generation);
 
 // The newest of `manifests` older than `current` that was not refused.
