@@ -17,6 +17,7 @@
 // The bytes of a snapshot, format version 1.
 //
 //   <snapshots>/CURRENT                the active generation in decimal and a newline; changes by atomic rename
+//   <snapshots>/LOCK                   held by the batch run that is at work
 //   <snapshots>/<generation>/          complete when MANIFEST.json is there and matches
 //       MANIFEST.json                  tributary.v1.SnapshotManifest in proto3 JSON, written last
 //       items.bin  neighbours.bin      flat files, below
@@ -57,6 +58,7 @@ inline constexpr absl::string_view kItemsFile = "items.bin";
 inline constexpr absl::string_view kNeighboursFile = "neighbours.bin";
 inline constexpr absl::string_view kDatabaseDir = "db";
 inline constexpr absl::string_view kCurrentFile = "CURRENT";
+inline constexpr absl::string_view kLockFile = "LOCK";
 inline constexpr absl::string_view kPartialSuffix = ".partial";
 inline constexpr absl::string_view kRemovedSuffix = ".removed";
 

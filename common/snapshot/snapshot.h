@@ -14,6 +14,7 @@
 #include "absl/types/span.h"
 #include "common/counts/counts.h"
 #include "common/ids/ids.h"
+#include "common/process/file_lock.h"
 #include "tributary/v1/catalogue.pb.h"
 #include "tributary/v1/snapshot.pb.h"
 #include "tributary/v1/speed.pb.h"
@@ -101,8 +102,9 @@ class SnapshotReader {
       const std::function<absl::Status(const CountKey&, const v1::CountTotal&)>& visit) const = 0;
 };
 
-// The directory of snapshots and the file CURRENT in it, which names the active generation. Several processes may use it
-// at once: CURRENT changes by atomic rename. Thread-safe.
+// The directory of snapshots and the file CURRENT in it, which names the active generation. Several processes may use
+// it at once: CURRENT changes by atomic rename. Whoever makes and retires generations holds LockForRun meanwhile;
+// reading, activating and rolling back need no lock. Thread-safe.
 class SnapshotStore {
  public:
   explicit SnapshotStore(std::string snapshots_dir);
@@ -116,6 +118,12 @@ class SnapshotStore {
   absl::StatusOr<Generation> Current() const;
   // Names `generation` in CURRENT, after checking that it is complete (errors as of SnapshotReader::Open).
   absl::Status Activate(Generation generation);
+  // Makes the directory when it is missing, and holds the file LOCK in it. Aborted: another run holds it.
+  absl::StatusOr<std::unique_ptr<FileLock>> LockForRun() const;
+  // Removes what killed processes left half-written or half-removed. Answers the directories' names. Under LockForRun.
+  absl::StatusOr<std::vector<std::string>> RemoveLeftovers();
+  // The greatest generation that has a directory here, whole or not. Generation{0}: none has.
+  absl::StatusOr<Generation> LastGeneration() const;
   // Deletes the files of a generation. FailedPrecondition: it is the current one. NotFound: it is not there. Whoever reads
   // it keeps what is open, and must have stopped before if more is to be opened.
   absl::Status Remove(Generation generation);

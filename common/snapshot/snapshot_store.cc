@@ -63,6 +63,36 @@ absl::Status SnapshotStore::Activate(Generation generation) {
   return files::Replace(absl::StrCat(dir_, "/", format::kCurrentFile), absl::StrCat(Value(generation), "\n"));
 }
 
+absl::StatusOr<std::unique_ptr<FileLock>> SnapshotStore::LockForRun() const {
+  TRIBUTARY_RETURN_IF_ERROR(files::CreateDirectories(dir_));
+  return FileLock::Acquire(absl::StrCat(dir_, "/", format::kLockFile));
+}
+
+absl::StatusOr<std::vector<std::string>> SnapshotStore::RemoveLeftovers() {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::string> names, files::ListDirectories(dir_));
+  std::vector<std::string> removed;
+  for (const std::string& name : names) {
+    absl::string_view generation = name;
+    const bool leftover = (absl::ConsumeSuffix(&generation, format::kPartialSuffix) ||
+                           absl::ConsumeSuffix(&generation, format::kRemovedSuffix)) &&
+                          ParseGeneration(generation).has_value();
+    if (leftover) {
+      TRIBUTARY_RETURN_IF_ERROR(files::RemoveAll(absl::StrCat(dir_, "/", name)));
+      removed.push_back(name);
+    }
+  }
+  return removed;
+}
+
+absl::StatusOr<Generation> SnapshotStore::LastGeneration() const {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::string> names, files::ListDirectories(dir_));
+  Generation last{0};
+  for (const std::string& name : names) {
+    last = std::max(last, ParseGeneration(name).value_or(last));
+  }
+  return last;
+}
+
 absl::Status SnapshotStore::Remove(Generation generation) {
   TRIBUTARY_ASSIGN_OR_RETURN(const files::DirectoryLock lock, files::DirectoryLock::Acquire(dir_));
   const absl::StatusOr<Generation> current = Current();

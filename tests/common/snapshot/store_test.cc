@@ -95,6 +95,39 @@ TEST(SnapshotStoreTest, RemoveDeletesAllButTheCurrentOne) {
   EXPECT_THAT(Listed(store), ElementsAre(2));
 }
 
+TEST(SnapshotStoreTest, LeftoversOfKilledRunsGoAndNothingElse) {
+  const TempDir temp;
+  const std::string& dir = temp.path();
+  SnapshotStore store(dir);
+  ASSERT_TRUE(sample::Write(dir, Generation{3}, 3).ok());
+  for (const char* name : {"4.partial/db", "2.removed/db", "5", "notes.partial", "04.partial", "6.copying"}) {
+    fs::create_directories(dir + "/" + name);
+  }
+  std::ofstream(dir + "/7.partial") << "a file, not ours";
+  const auto removed = store.RemoveLeftovers();
+  ASSERT_TRUE(removed.ok()) << removed.status();
+  EXPECT_THAT(*removed, ElementsAre("2.removed", "4.partial"));
+  for (const char* name : {"3/MANIFEST.json", "5", "notes.partial", "04.partial", "6.copying", "7.partial"}) {
+    EXPECT_TRUE(fs::exists(dir + "/" + name)) << name;
+  }
+  EXPECT_EQ(*store.LastGeneration(), Generation{5});
+}
+
+TEST(SnapshotStoreTest, OneRunAtATimeAndReadersNeedNoLock) {
+  const TempDir temp;
+  const std::string dir = temp.Join("snapshots");
+  SnapshotStore store(dir);
+  EXPECT_TRUE(absl::IsNotFound(store.LastGeneration().status()));
+  auto lock = store.LockForRun();
+  ASSERT_TRUE(lock.ok()) << lock.status();
+  EXPECT_TRUE(absl::IsAborted(SnapshotStore(dir).LockForRun().status()));
+  ASSERT_TRUE(sample::Write(dir, Generation{1}, 3).ok());
+  EXPECT_TRUE(SnapshotStore(dir).Activate(Generation{1}).ok());
+  EXPECT_THAT(Listed(store), ElementsAre(1));
+  lock->reset();
+  EXPECT_TRUE(store.LockForRun().ok());
+}
+
 TEST(SnapshotStoreTest, AReaderOutlivesTheRemovalOfItsSnapshot) {
   const TempDir temp;
   const std::string& dir = temp.path();
