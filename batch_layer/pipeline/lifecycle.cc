@@ -7,6 +7,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/snapshot/gate_verdict.h"
 #include "common/status/status_macros.h"
 #include "glog/logging.h"
 
@@ -42,16 +43,13 @@ absl::StatusOr<SnapshotLifecycle::Announcements> SnapshotLifecycle::ReadTopic() 
 }
 
 absl::StatusOr<Generation> SnapshotLifecycle::NextGeneration() {
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<v1::SnapshotManifest> manifests, ListOrNone(store_));
   TRIBUTARY_ASSIGN_OR_RETURN(const Announcements announcements, ReadTopic());
-  int64_t last = 0;
-  for (const v1::SnapshotManifest& manifest : manifests) {
-    last = std::max(last, manifest.generation());
+  const absl::StatusOr<Generation> stored = store_.LastGeneration();
+  if (!stored.ok() && !absl::IsNotFound(stored.status())) {
+    return stored.status();
   }
-  if (!announcements.empty()) {
-    last = std::max(last, announcements.rbegin()->first);
-  }
-  return Generation{last + 1};
+  const int64_t announced = announcements.empty() ? 0 : announcements.rbegin()->first;
+  return Generation{std::max(announced, Value(stored.value_or(Generation{0}))) + 1};
 }
 
 absl::Status SnapshotLifecycle::Announce(const v1::SnapshotManifest& manifest, v1::SnapshotStatus status,
@@ -78,28 +76,55 @@ absl::Status SnapshotLifecycle::Announce(const v1::SnapshotManifest& manifest, v
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::optional<Generation>> SnapshotLifecycle::Current() const {
+  const absl::StatusOr<Generation> current = store_.Current();
+  if (absl::IsNotFound(current.status())) {
+    return std::nullopt;
+  }
+  TRIBUTARY_RETURN_IF_ERROR(current.status());
+  return std::optional<Generation>(*current);
+}
+
+std::vector<Generation> SnapshotLifecycle::Retired(const std::vector<v1::SnapshotManifest>& manifests,
+                                                   std::optional<Generation> current,
+                                                   const Announcements& known) const {
+  std::optional<Generation> before;
+  if (current) {
+    const absl::StatusOr<v1::GateVerdict> verdict = ReadGateVerdict(store_.dir(), *current);
+    before = Generation{verdict.ok() ? verdict->active_generation() : 0};
+  }
+  std::vector<StoredSnapshot> snapshots;
+  for (const v1::SnapshotManifest& manifest : manifests) {
+    const Generation generation{manifest.generation()};
+    const auto announced = known.find(manifest.generation());
+    const bool was_retired = announced != known.end() && announced->second.status() == v1::RETIRED;
+    snapshots.push_back({.generation = generation,
+                         .in_use = generation == current || (generation == before && !was_retired),
+                         .refused = WasRefused(store_.dir(), generation),
+                         .retired = was_retired});
+  }
+  return ToRetire(snapshots, options_.retained);
+}
+
 absl::StatusOr<std::vector<Generation>> SnapshotLifecycle::Settle() {
   TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<v1::SnapshotManifest> manifests, ListOrNone(store_));
   TRIBUTARY_ASSIGN_OR_RETURN(Announcements known, ReadTopic());
-  const absl::StatusOr<Generation> current = store_.Current();
-  if (!current.ok() && !absl::IsNotFound(current.status())) {
-    return current.status();
-  }
-  std::vector<const v1::SnapshotManifest*> retired;
-  const size_t keep = static_cast<size_t>(options_.retained_generations);
-  for (size_t i = 0; i < manifests.size(); ++i) {
-    const v1::SnapshotManifest& manifest = manifests[i];
-    const bool is_current = current.ok() && *current == Generation{manifest.generation()};
-    const auto announced = known.find(manifest.generation());
-    const bool was_retired = announced != known.end() && announced->second.status() == v1::RETIRED;
-    if (!is_current && (was_retired || manifests.size() - i > keep)) {
-      retired.push_back(&manifest);
-    } else {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::optional<Generation> current, Current());
+  const std::vector<Generation> retired = Retired(manifests, current, known);
+  const auto goes = [&retired](const v1::SnapshotManifest& manifest) {
+    return std::find(retired.begin(), retired.end(), Generation{manifest.generation()}) != retired.end();
+  };
+  // First what stays: the speed layer never sees a moment without it.
+  for (const v1::SnapshotManifest& manifest : manifests) {
+    if (!goes(manifest)) {
+      const bool is_current = Generation{manifest.generation()} == current;
       TRIBUTARY_RETURN_IF_ERROR(Announce(manifest, is_current ? v1::ACTIVATED : v1::RETAINED, &known));
     }
   }
-  for (const v1::SnapshotManifest* manifest : retired) {
-    TRIBUTARY_RETURN_IF_ERROR(Announce(*manifest, v1::RETIRED, &known));
+  for (const v1::SnapshotManifest& manifest : manifests) {
+    if (goes(manifest)) {
+      TRIBUTARY_RETURN_IF_ERROR(Announce(manifest, v1::RETIRED, &known));
+    }
   }
   // What is announced but has no files any more holds the speed layer's floor down for nothing.
   const Announcements all = known;
@@ -117,9 +142,12 @@ absl::StatusOr<std::vector<Generation>> SnapshotLifecycle::Settle() {
   std::vector<Generation> removed;
   if (!retired.empty() && log_ != nullptr) {
     options_.sleep(options_.retire_grace);
+    if (options_.read.stopped()) {
+      return absl::CancelledError(
+          "stopped before the grace of retired generations was over; the next run deletes them");
+    }
   }
-  for (const v1::SnapshotManifest* manifest : retired) {
-    const Generation generation{manifest->generation()};
+  for (const Generation generation : retired) {
     const absl::Status status = store_.Remove(generation);
     // It was activated during the grace: it stays, and the next run announces it anew.
     if (absl::IsFailedPrecondition(status)) {

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "batch_layer/kafka_range/read_to_end.h"
+#include "batch_layer/pipeline/retention.h"
 #include "common/clock/clock.h"
 #include "common/event_log/event_log.h"
 #include "common/snapshot/snapshot.h"
@@ -25,7 +27,7 @@ class SnapshotLifecycle {
  public:
   struct Options {
     std::string topic;
-    int retained_generations = 0;            // Newest that are kept, besides the current one.
+    RetentionLimits retained;
     absl::Duration retire_grace;             // Between the announcement and the deletion.
     std::function<void(absl::Duration)> sleep;
     ReadOptions read;
@@ -33,17 +35,22 @@ class SnapshotLifecycle {
   // `log`: null without Kafka; then nothing is announced, and nobody waits.
   SnapshotLifecycle(SnapshotStore& store, EventLog* log, const Clock& clock, Options options);
 
-  // Greater than every generation that is or was: in the directory, or on the topic.
+  // Greater than every generation that is or was: in the directory, whole or not, or on the topic.
   absl::StatusOr<Generation> NextGeneration();
-  // Announces every generation of the directory as it is (the current one ACTIVATED, the others RETAINED), retires those
-  // past the limit (announced, grace, deleted), and announces RETIRED what is no longer in the directory. Never retires the
-  // current generation. Answers the deleted ones.
+  // Announces every generation of the directory as it is (the current one ACTIVATED, the others RETAINED), retires
+  // those past the limits (announced, grace, deleted), and announces RETIRED what is no longer in the directory. Never
+  // retires the current generation, nor the one that was current when the gate judged it: replicas may be loading the
+  // new one still. Answers the deleted ones. Cancelled: stopped during the grace; nothing was deleted.
   absl::StatusOr<std::vector<Generation>> Settle();
 
  private:
   using Announcements = std::map<int64_t, v1::SnapshotAnnouncement>;
 
   absl::StatusOr<Announcements> ReadTopic();
+  // What CURRENT names; unset: nothing was activated yet.
+  absl::StatusOr<std::optional<Generation>> Current() const;
+  std::vector<Generation> Retired(const std::vector<v1::SnapshotManifest>& manifests, std::optional<Generation> current,
+                                  const Announcements& known) const;
   absl::Status Announce(const v1::SnapshotManifest& manifest, v1::SnapshotStatus status, Announcements* known);
 
   SnapshotStore& store_;

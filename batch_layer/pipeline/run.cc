@@ -21,6 +21,7 @@
 #include "common/snapshot/gate_verdict.h"
 #include "common/snapshot/snapshot.h"
 #include "common/status/status_macros.h"
+#include "glog/logging.h"
 
 namespace tributary::batch {
 namespace {
@@ -37,6 +38,7 @@ std::string ConfigDigest(const v1::Config& config) {
   *relevant.mutable_batch() = config.batch();
   relevant.mutable_batch()->clear_threads();
   relevant.mutable_batch()->clear_retained_generations();
+  relevant.mutable_batch()->clear_retained_refused();
   relevant.mutable_batch()->clear_retire_grace_seconds();
   relevant.mutable_batch()->clear_gate();
   relevant.mutable_merge()->set_dislike_rating_at_most(config.merge().dislike_rating_at_most());
@@ -56,12 +58,15 @@ class BatchRun {
         store_(config.storage().snapshots_dir()),
         lifecycle_(store_, log, clock,
                    {.topic = topics_.snapshots,
-                    .retained_generations = config.batch().retained_generations(),
+                    .retained = {.good = config.batch().retained_generations(),
+                                 .refused = config.batch().retained_refused()},
                     .retire_grace = absl::Seconds(config.batch().retire_grace_seconds()),
                     .sleep = options.sleep,
                     .read = Read()}) {}
 
   absl::StatusOr<RunReport> Run() {
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock, store_.LockForRun());
+    TRIBUTARY_RETURN_IF_ERROR(FinishDeadRuns());
     TRIBUTARY_RETURN_IF_ERROR(Step("history", [this] { return ReadHistory(); }));
     TRIBUTARY_RETURN_IF_ERROR(Step("catalogue", [this] { return ReadCatalogue(); }));
     TRIBUTARY_RETURN_IF_ERROR(Step("events", [this] { return ReadEvents(); }));
@@ -89,6 +94,34 @@ class BatchRun {
       options_.on_step(name, clock_.Now() - begin, result);
     }
     return absl::OkStatus();
+  }
+
+  // What runs that were killed left: half a directory goes; a generation that was never judged is judged now, before it counts
+  // as good in retention and as something to roll back to. Those before the current one are history: they stay as they are.
+  absl::Status FinishDeadRuns() {
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::string> removed, store_.RemoveLeftovers());
+    for (const std::string& name : removed) {
+      LOG(INFO) << "snapshots: left by a killed run, removed: directory=" << name;
+    }
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<v1::SnapshotManifest> manifests, store_.List());
+    const Generation current = store_.Current().value_or(Generation{0});
+    for (const v1::SnapshotManifest& manifest : manifests) {
+      const Generation generation{manifest.generation()};
+      if (generation <= current || ReadGateVerdict(store_.dir(), generation).ok()) {
+        continue;
+      }
+      TRIBUTARY_ASSIGN_OR_RETURN(const v1::GateVerdict verdict, Judge(generation));
+      TRIBUTARY_RETURN_IF_ERROR(WriteGateVerdict(store_.dir(), verdict));
+      LOG(INFO) << "snapshots: left by a killed run, judged: generation=" << Value(generation)
+                << " outcome=" << v1::GateVerdict::Outcome_Name(verdict.outcome()) << " " << Describe(verdict);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<v1::GateVerdict> Judge(Generation generation) const {
+    TRIBUTARY_ASSIGN_OR_RETURN(v1::GateVerdict verdict, JudgeSnapshot(store_, generation, config_.batch().gate()));
+    SetTime(absl::ToUnixMillis(clock_.Now()), verdict.mutable_judged());
+    return verdict;
   }
 
   ReadOptions Read() const {
@@ -211,9 +244,7 @@ class BatchRun {
   }
 
   Result PassGate() {
-    const Generation generation{report_.manifest.generation()};
-    TRIBUTARY_ASSIGN_OR_RETURN(report_.verdict, JudgeSnapshot(store_, generation, config_.batch().gate()));
-    SetTime(absl::ToUnixMillis(clock_.Now()), report_.verdict.mutable_judged());
+    TRIBUTARY_ASSIGN_OR_RETURN(report_.verdict, Judge(Generation{report_.manifest.generation()}));
     const bool refused = report_.verdict.outcome() == v1::GateVerdict::REFUSED;
     if (refused && options_.force && report_.verdict.damage().empty()) {
       report_.verdict.set_outcome(v1::GateVerdict::FORCED);

@@ -42,10 +42,12 @@ struct RunReport {
 };
 
 // `config`: complete and valid. `log`: null without Kafka, then only the history as it is counts; W is where it ends.
+// One run at a time over a snapshots directory, whatever its history: it first removes what killed runs left there, and lets
+// the gate judge a generation that one of them wrote and did not judge.
 // The same history, catalogue, configuration (but for threads), seed, build and instruction set give the same content
 // digest. The new snapshot is read back, every byte, and judged by the gate; a refused one is kept and is no error. When the
 // run fails nothing half-written is visible; what was read into the history stays.
-// Errors: Unavailable: Kafka; ResourceExhausted: disk or memory; FailedPrecondition: topic and history do not match;
+// Errors: Aborted: another run holds the snapshots directory; Unavailable: Kafka; ResourceExhausted: disk or memory; FailedPrecondition: topic and history do not match;
 // DataLoss: the history or the new snapshot is damaged; Cancelled: `stopped`.
 absl::StatusOr<RunReport> RunBatch(const v1::Config& config, const RunOptions& options, History& history, EventLog* log,
                                    const Clock& clock);

@@ -124,6 +124,7 @@ v1::Config DefaultConfig() {
   batch->set_popular_length(500);
   batch->set_popularity_half_life_days(30);
   batch->set_retained_generations(3);
+  batch->set_retained_refused(1);
   batch->set_retire_grace_seconds(60);
   auto* ials = batch->mutable_ials();
   ials->set_dimensions(64);
@@ -205,6 +206,7 @@ absl::Status ValidateConfig(const v1::Config& config) {
       {"batch.popular_length", double(batch.popular_length()), 1, 10000},
       {"batch.popularity_half_life_days", batch.popularity_half_life_days(), 1e-3, 1e5},
       {"batch.retained_generations", double(batch.retained_generations()), 2, 1000},
+      {"batch.retained_refused", double(batch.retained_refused()), 1, 1000},
       {"batch.retire_grace_seconds", double(batch.retire_grace_seconds()), 0, 86400},
       {"batch.ials.dimensions", double(batch.ials().dimensions()), 8, 1024},
       {"batch.ials.epochs", double(batch.ials().epochs()), 1, 1000},

@@ -80,6 +80,17 @@ TEST_F(CliTest, ASecondProcessExitsWith3) {
   ::close(lock);
 }
 
+TEST_F(CliTest, ASecondRunOverTheSameSnapshotsExitsWith3WhateverItsHistory) {
+  ASSERT_EQ(Run(Config() + "run --no-kafka"), 0) << err_;
+  const int lock = ::open(dir_.Join("snapshots/LOCK").c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_GE(lock, 0);
+  ASSERT_EQ(::flock(lock, LOCK_EX | LOCK_NB), 0);
+  EXPECT_EQ(Run(Config() + "run --no-kafka --set 'storage { history_dir: \"" + dir_.Join("other") + "\" }'"), 3);
+  EXPECT_THAT(err_, HasSubstr("snapshots/LOCK"));
+  ::close(lock);
+  EXPECT_EQ(Run(Config() + "run --no-kafka"), 0) << err_;
+}
+
 TEST_F(CliTest, AnUnreachableBrokerExitsWith4) {
   EXPECT_EQ(Run(Config() + "--set 'kafka { brokers: \"127.0.0.1:1\" }' run"), 4);
   EXPECT_THAT(err_, HasSubstr("127.0.0.1:1"));

@@ -8,9 +8,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "tests/fakes/temp_dir.h"
+#include "common/snapshot/gate_verdict.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_event_log.h"
+#include "tests/fakes/temp_dir.h"
 
 namespace tributary::batch {
 namespace {
@@ -26,13 +27,14 @@ class LifecycleTest : public testing::Test {
   SnapshotLifecycle Make(int retained, EventLog* log) {
     return SnapshotLifecycle(store_, log, clock_,
                              {.topic = "snapshots",
-                              .retained_generations = retained,
+                              .retained = {.good = retained, .refused = 1},
                               .retire_grace = absl::Seconds(60),
-                              .sleep = [this](absl::Duration grace) {
-                                slept_.push_back(grace);
-                                on_sleep_();
-                              },
-                              .read = {Isolation::kCommitted, absl::ZeroDuration(), 3}});
+                              .sleep =
+                                  [this](absl::Duration grace) {
+                                    slept_.push_back(grace);
+                                    on_sleep_();
+                                  },
+                              .read = {Isolation::kCommitted, absl::ZeroDuration(), 3, [this] { return stopped_; }}});
   }
   void WriteSnapshot(int64_t generation) {
     auto writer = SnapshotWriter::Create(store_.dir(), Generation{generation});
@@ -45,6 +47,13 @@ class LifecycleTest : public testing::Test {
     watermark->set_watermark(generation * 10);
     const auto finished = (*writer)->Finish(manifest);
     ASSERT_TRUE(finished.ok()) << finished.status();
+  }
+  void Judge(int64_t generation, v1::GateVerdict::Outcome outcome, int64_t active = 0) {
+    v1::GateVerdict verdict;
+    verdict.set_generation(generation);
+    verdict.set_active_generation(active);
+    verdict.set_outcome(outcome);
+    ASSERT_TRUE(WriteGateVerdict(store_.dir(), verdict).ok());
   }
   std::map<int64_t, std::string> Announced() {
     std::map<int64_t, std::string> statuses;
@@ -73,6 +82,7 @@ class LifecycleTest : public testing::Test {
   SnapshotStore store_{dir_.Join("snapshots")};
   std::vector<absl::Duration> slept_;
   std::function<void()> on_sleep_ = [] {};
+  bool stopped_ = false;
 };
 
 TEST_F(LifecycleTest, TheFirstGenerationIsOneAndLaterOnesGrowPastDirectoryAndTopic) {
@@ -83,6 +93,14 @@ TEST_F(LifecycleTest, TheFirstGenerationIsOneAndLaterOnesGrowPastDirectoryAndTop
   std::filesystem::remove_all(store_.dir());
   EXPECT_EQ(*Make(2, &log_).NextGeneration(), Generation{5});
   EXPECT_EQ(*Make(2, nullptr).NextGeneration(), Generation{1});
+}
+
+// Its files are damaged, so the store lists it no more, and nothing announced it.
+TEST_F(LifecycleTest, ADamagedGenerationsNumberIsNotGivenAgain) {
+  WriteSnapshot(1);
+  WriteSnapshot(2);
+  std::filesystem::remove(dir_.Join("snapshots/2/items.bin"));
+  EXPECT_EQ(*Make(2, nullptr).NextGeneration(), Generation{3});
 }
 
 TEST_F(LifecycleTest, AnnouncesWhatIsThereOnce) {
@@ -135,6 +153,52 @@ TEST_F(LifecycleTest, AGenerationActivatedDuringTheGraceStaysAndIsAnnouncedByThe
   on_sleep_ = [] {};
   ASSERT_TRUE(Make(2, &log_).Settle().ok());
   EXPECT_EQ(Announced()[1], "ACTIVATED");
+}
+
+// A weekend of refused generations: what can be rolled back to is still there on Monday.
+TEST_F(LifecycleTest, RefusedGenerationsDoNotPushGoodOnesOut) {
+  for (int64_t g = 1; g <= 3; ++g) {
+    WriteSnapshot(g);
+    Judge(g, v1::GateVerdict::PASSED, g - 1);
+  }
+  ASSERT_TRUE(store_.Activate(Generation{3}).ok());
+  for (int64_t g = 4; g <= 9; ++g) {
+    WriteSnapshot(g);
+    Judge(g, v1::GateVerdict::REFUSED, 3);
+    ASSERT_TRUE(Make(3, &log_).Settle().ok());
+    EXPECT_THAT(Stored(), ElementsAre(1, 2, 3, g));
+  }
+  EXPECT_EQ(RollbackTarget(store_.dir(), *store_.List(), Generation{3}), Generation{2});
+}
+
+// Somebody rolled back to 1, and the next generation was judged beside it: replicas serve 1 until they have loaded 5.
+TEST_F(LifecycleTest, WhatWasCurrentBeforeStaysWhileReplicasLoadTheNewOne) {
+  for (int64_t g = 1; g <= 5; ++g) {
+    WriteSnapshot(g);
+  }
+  Judge(5, v1::GateVerdict::PASSED, /*active=*/1);
+  ASSERT_TRUE(store_.Activate(Generation{5}).ok());
+  ASSERT_TRUE(Make(2, &log_).Settle().ok());
+  EXPECT_THAT(Stored(), ElementsAre(1, 4, 5));
+  WriteSnapshot(6);
+  Judge(6, v1::GateVerdict::PASSED, /*active=*/5);
+  ASSERT_TRUE(store_.Activate(Generation{6}).ok());
+  ASSERT_TRUE(Make(2, &log_).Settle().ok());
+  EXPECT_THAT(Stored(), ElementsAre(5, 6));
+}
+
+TEST_F(LifecycleTest, AStopDuringTheGraceDeletesNothingAndTheNextRunDoes) {
+  for (int64_t g = 1; g <= 3; ++g) {
+    WriteSnapshot(g);
+  }
+  ASSERT_TRUE(store_.Activate(Generation{3}).ok());
+  on_sleep_ = [this] { stopped_ = true; };
+  EXPECT_TRUE(absl::IsCancelled(Make(2, &log_).Settle().status()));
+  EXPECT_THAT(Stored(), ElementsAre(1, 2, 3));
+  stopped_ = false;
+  on_sleep_ = [] {};
+  ASSERT_TRUE(Make(2, &log_).Settle().ok());
+  EXPECT_THAT(Stored(), ElementsAre(2, 3));
 }
 
 // A run died between announcing and deleting: the next one does not bring the generation back.

@@ -343,6 +343,48 @@ TEST_F(RunTest, ASnapshotThatCannotBeReadBackIsNeverActivated) {
   EXPECT_TRUE(WasRefused(store.dir(), Generation{2}));
 }
 
+// Killed between the snapshot and its verdict, twice: once with a good one, once with one that the gate refuses.
+TEST_F(RunTest, WhatAKilledRunDidNotJudgeIsJudgedByTheNext) {
+  config_.mutable_batch()->mutable_gate()->set_compare_from_users(1);
+  SomeShopping();
+  ASSERT_TRUE(Run()->activated);
+  options_.activate = false;
+  ASSERT_TRUE(Run().ok());
+  for (int i = 0; i < 500; ++i) {
+    Did("u", v1::VIEW, absl::StrCat("new-", i));
+  }
+  ASSERT_EQ(Run()->verdict.outcome(), v1::GateVerdict::REFUSED);
+  for (const char* generation : {"2", "3"}) {
+    ASSERT_TRUE(std::filesystem::remove(dir_.Join(absl::StrCat("snapshots/", generation, "/GATE.json"))));
+  }
+  std::filesystem::create_directories(dir_.Join("snapshots/4.partial/db"));
+  options_.activate = true;
+  options_.force = true;
+  const auto report = Run();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->manifest.generation(), 4);
+  const std::string store = dir_.Join("snapshots");
+  EXPECT_EQ(ReadGateVerdict(store, Generation{2})->outcome(), v1::GateVerdict::PASSED);
+  EXPECT_TRUE(WasRefused(store, Generation{3}));
+  EXPECT_EQ(RollbackTarget(store, *SnapshotStore(store).List(), Generation{4}), Generation{2});
+  EXPECT_FALSE(std::filesystem::exists(dir_.Join("snapshots/4.partial")));
+}
+
+TEST_F(RunTest, TwoRunsOverOneSnapshotsDirectoryNeverOverlap) {
+  auto other = History::Open({.dir = dir_.Join("other"), .events_topic = "events", .segment_size = 4});
+  ASSERT_TRUE(other.ok()) << other.status();
+  RunOptions second = options_;
+  int refused = 0;
+  options_.on_step = [&](absl::string_view, absl::Duration, absl::string_view) {
+    refused += absl::IsAborted(RunBatch(config_, second, **other, &log_, clock_).status());
+  };
+  const auto report = Run();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(refused, 8);  // At every step.
+  EXPECT_EQ(SnapshotStore(dir_.Join("snapshots")).List()->size(), 1u);
+  EXPECT_TRUE(RunBatch(config_, second, **other, &log_, clock_).ok());
+}
+
 TEST_F(RunTest, WithoutKafkaImportsAloneCountAndEveryWIsZero) {
   const auto report = Run(/*kafka=*/false);
   ASSERT_TRUE(report.ok()) << report.status();
