@@ -13,10 +13,6 @@ namespace {
 constexpr double kRounding = 1e-9;   // What lies on a limit, such as 0.9 * (1 - 0.2), passes.
 constexpr double kUnmeasured = std::numeric_limits<double>::quiet_NaN();
 
-double Share(int64_t part, int64_t whole) {
-  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
-}
-
 struct Limits {
   std::optional<double> active;
   std::optional<double> at_least;
@@ -83,10 +79,8 @@ void CheckAgainst(const SnapshotMeasures& candidate, const ActiveSnapshot& other
   if (!scales) {
     return;
   }
-  CheckDrop("user_coverage", Share(candidate.listed_users, candidate.users), Share(active.listed_users, active.users),
-            limits.max_coverage_drop(), checks);
-  CheckDrop("item_coverage", Share(candidate.listed_items, candidate.items), Share(active.listed_items, active.items),
-            limits.max_coverage_drop(), checks);
+  CheckDrop("user_coverage", candidate.user_coverage(), active.user_coverage(), limits.max_coverage_drop(), checks);
+  CheckDrop("item_coverage", candidate.item_coverage(), active.item_coverage(), limits.max_coverage_drop(), checks);
   // A metric that is gone fails: what is not measured any more cannot be trusted to be as good.
   for (const auto& [name, value] : active.metrics) {
     const auto found = candidate.metrics.find(name);
@@ -115,7 +109,7 @@ v1::GateVerdict Judge(const SnapshotMeasures& candidate, const std::optional<Act
                       const v1::GateConfig& limits) {
   Checks checks;
   checks.verdict().set_generation(candidate.generation);
-  checks.Add("empty_list_rate", Share(candidate.empty_lists, candidate.empty_lists + candidate.listed_users),
+  checks.Add("empty_list_rate", candidate.empty_list_rate(),
              {.active = {}, .at_least = {}, .at_most = limits.max_empty_list_rate()});
   for (const auto& [name, value] : candidate.metrics) {
     checks.Add(absl::StrCat(name, "_measured"), value, {.active = {}, .at_least = 0.0, .at_most = {}});

@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 #include "batch_layer/gate/gate.h"
-#include "batch_layer/gate/measure.h"
+#include "common/snapshot/measure.h"
 #include "common/status/status_macros.h"
 #include "glog/logging.h"
 

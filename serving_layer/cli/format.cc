@@ -1,7 +1,9 @@
 #include "serving_layer/cli/format.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -208,6 +210,34 @@ std::string FormatSnapshots(absl::Span<const v1::SnapshotManifest> manifests, st
   }
   return rows.empty() ? "no snapshots\n"
                       : FormatTable({"GENERATION", "CREATED", "EVENTS", "USERS", "ITEMS", "QUALITY"}, rows);
+}
+
+std::string FormatSnapshotDiff(const v1::SnapshotDiff& diff) {
+  // Counts as they are, other shares and metrics with four digits.
+  const auto number = [](double value) {
+    return value == std::floor(value) ? absl::StrFormat("%.0f", value) : absl::StrFormat("%.4f", value);
+  };
+  std::vector<std::vector<std::string>> rows;
+  for (const v1::SnapshotDiff::Figure& figure : diff.figures()) {
+    std::string change = "-";
+    if (figure.has_before() && figure.has_after() && figure.before() != 0) {
+      change = absl::StrFormat("%+.2f %%", 100 * (figure.after() - figure.before()) / figure.before());
+    }
+    rows.push_back({figure.name(), figure.has_before() ? number(figure.before()) : "-",
+                    figure.has_after() ? number(figure.after()) : "-", std::move(change)});
+  }
+  for (const v1::SnapshotDiff::Watermark& watermark : diff.watermarks()) {
+    rows.push_back({absl::StrCat("W of partition ", watermark.partition()), absl::StrCat(watermark.before()),
+                    absl::StrCat(watermark.after()), absl::StrFormat("%+d", watermark.after() - watermark.before())});
+  }
+  const auto churn = [](bool measured, double share) {
+    return measured ? absl::StrFormat("%.1f %%", 100 * share) : std::string("nothing to compare");
+  };
+  return absl::StrCat(
+      FormatTable({"", absl::StrCat(diff.before_generation()), absl::StrCat(diff.after_generation()), "CHANGE"}, rows),
+      "gone from the first 20 of users' lists: ", churn(diff.has_list_churn(), diff.list_churn()),
+      "; of the popular items: ", churn(diff.has_popular_churn(), diff.popular_churn()), "\n",
+      diff.same_content() ? "same content" : "other content", diff.same_config() ? "" : ", other batch configuration", "\n");
 }
 
 std::string FormatDeadLetters(absl::Span<const ListedDeadLetter> letters) {

@@ -42,6 +42,8 @@ std::string FormatFreshness(const v1::Freshness& freshness, absl::Time now);
 std::string FormatTotals(const v1::TotalsResponse& response);
 std::string FormatRules(const v1::ListRulesResponse& response);
 std::string FormatSnapshots(absl::Span<const v1::SnapshotManifest> manifests, std::optional<int64_t> current);
+// A table of figures and W, then churn in words.
+std::string FormatSnapshotDiff(const v1::SnapshotDiff& diff);
 
 // A dead letter and where it lies.
 struct ListedDeadLetter {

@@ -1,8 +1,16 @@
-// snapshots list, activate, rollback, verify: work on the snapshot directory, a running server follows CURRENT.
+// snapshots list, diff, activate, rollback, verify: work on the snapshot directory, a running server follows CURRENT.
+#include <cmath>
+#include <map>
+#include <memory>
 #include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/snapshot/gate_verdict.h"
+#include "common/snapshot/measure.h"
 #include "common/snapshot/snapshot.h"
 #include "common/status/status_macros.h"
 #include "serving_layer/cli/commands.h"
@@ -12,7 +20,7 @@
 namespace tributary::serving {
 namespace {
 
-constexpr int64_t kVerifyCacheBytes = 8 << 20;
+constexpr int64_t kCacheBytes = 8 << 20;
 
 absl::StatusOr<SnapshotStore> OpenStore(Session& session) {
   TRIBUTARY_ASSIGN_OR_RETURN(const v1::Config config, session.LoadConfiguration());
@@ -78,7 +86,7 @@ absl::Status Verify(int64_t generation, Session& session) {
   }
   TRIBUTARY_ASSIGN_OR_RETURN(
       const std::unique_ptr<SnapshotReader> reader,
-      SnapshotReader::Open(store.dir(), Generation{generation}, SnapshotReader::Verify::kDigest, kVerifyCacheBytes));
+      SnapshotReader::Open(store.dir(), Generation{generation}, SnapshotReader::Verify::kDigest, kCacheBytes));
   if (session.json) {
     session.environment.out << "{\"generation\":\"" << generation << "\",\"contentDigest\":\""
                             << reader->manifest().content_digest() << "\"}\n";
@@ -86,6 +94,67 @@ absl::Status Verify(int64_t generation, Session& session) {
     session.environment.out << "snapshot " << generation << " is whole: files, checksums and content digest "
                             << reader->manifest().content_digest() << "\n";
   }
+  return absl::OkStatus();
+}
+
+v1::SnapshotDiff ToDiff(const SnapshotMeasures& before, const SnapshotMeasures& after, const Churn& churn) {
+  v1::SnapshotDiff diff;
+  diff.set_before_generation(before.generation);
+  diff.set_after_generation(after.generation);
+  const auto add = [&diff](const std::string& name, std::optional<double> was, std::optional<double> is) {
+    v1::SnapshotDiff::Figure& figure = *diff.add_figures();
+    figure.set_name(name);
+    if (was && std::isfinite(*was)) figure.set_before(*was);
+    if (is && std::isfinite(*is)) figure.set_after(*is);
+  };
+  for (const auto& [name, count] : {std::pair("events", &SnapshotMeasures::events), {"users", &SnapshotMeasures::users},
+                                    {"items", &SnapshotMeasures::items}, {"size_bytes", &SnapshotMeasures::size_bytes}}) {
+    add(name, static_cast<double>(before.*count), static_cast<double>(after.*count));
+  }
+  add("user_coverage", before.user_coverage(), after.user_coverage());
+  add("item_coverage", before.item_coverage(), after.item_coverage());
+  add("empty_list_rate", before.empty_list_rate(), after.empty_list_rate());
+  // By name, of whichever of the two has it.
+  std::map<std::string, double> metrics = before.metrics;
+  metrics.insert(after.metrics.begin(), after.metrics.end());
+  const auto of = [](const SnapshotMeasures& measures, const std::string& name) {
+    const auto found = measures.metrics.find(name);
+    return found == measures.metrics.end() ? std::nullopt : std::optional<double>(found->second);
+  };
+  for (const auto& [name, value] : metrics) {
+    add(name, of(before, name), of(after, name));
+  }
+  std::map<PartitionId, Offset> partitions = before.watermarks;
+  partitions.insert(after.watermarks.begin(), after.watermarks.end());
+  const auto w = [](const SnapshotMeasures& measures, PartitionId partition) {
+    const auto found = measures.watermarks.find(partition);
+    return found == measures.watermarks.end() ? 0 : Value(found->second);
+  };
+  for (const auto& [partition, watermark] : partitions) {
+    v1::SnapshotDiff::Watermark& entry = *diff.add_watermarks();
+    entry.set_partition(Value(partition));
+    entry.set_before(w(before, partition));
+    entry.set_after(w(after, partition));
+  }
+  if (std::isfinite(churn.lists)) diff.set_list_churn(churn.lists);
+  if (std::isfinite(churn.popular)) diff.set_popular_churn(churn.popular);
+  return diff;
+}
+
+absl::Status Diff(int64_t before_generation, int64_t after_generation, Session& session) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const SnapshotStore store, OpenStore(session));
+  const auto open = [&store](int64_t generation) {
+    return SnapshotReader::Open(store.dir(), Generation{generation}, SnapshotReader::Verify::kManifest, kCacheBytes);
+  };
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<SnapshotReader> before, open(before_generation));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<SnapshotReader> after, open(after_generation));
+  TRIBUTARY_ASSIGN_OR_RETURN(const SnapshotMeasures was, MeasureSnapshot(*before));
+  TRIBUTARY_ASSIGN_OR_RETURN(const SnapshotMeasures is, MeasureSnapshot(*after));
+  TRIBUTARY_ASSIGN_OR_RETURN(const Churn churn, MeasureChurn(*after, *before));
+  v1::SnapshotDiff diff = ToDiff(was, is, churn);
+  diff.set_same_content(before->manifest().content_digest() == after->manifest().content_digest());
+  diff.set_same_config(before->manifest().config_digest() == after->manifest().config_digest());
+  session.Print(diff, FormatSnapshotDiff(diff));
   return absl::OkStatus();
 }
 
@@ -97,6 +166,11 @@ void AddSnapshotCommands(CLI::App& app, Session& session) {
   snapshots->add_subcommand("list", "complete snapshots, newest first; * is the current one")->callback([&session] {
     session.status = List(session);
   });
+  auto compared = std::make_shared<std::pair<int64_t, int64_t>>();
+  CLI::App* diff = snapshots->add_subcommand("diff", "what changed from one snapshot to another, by the gate's measures");
+  diff->add_option("before", compared->first, "as `list` shows it")->required()->check(CLI::PositiveNumber);
+  diff->add_option("after", compared->second, "the newer one")->required()->check(CLI::PositiveNumber);
+  diff->callback([compared, &session] { session.status = Diff(compared->first, compared->second, session); });
   auto activated = std::make_shared<int64_t>(0);
   CLI::App* activate = snapshots->add_subcommand("activate", "make a snapshot the current one");
   activate->add_option("generation", *activated, "as `list` shows it")->required()->check(CLI::PositiveNumber);

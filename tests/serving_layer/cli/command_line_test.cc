@@ -14,7 +14,9 @@
 #include "common/snapshot/gate_verdict.h"
 #include "common/snapshot/snapshot.h"
 #include "gmock/gmock.h"
+#include "google/protobuf/util/json_util.h"
 #include "gtest/gtest.h"
+#include "tests/common/snapshot/shop.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_event_log.h"
 #include "tests/fakes/temp_dir.h"
@@ -23,6 +25,7 @@ namespace tributary::serving {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -460,6 +463,41 @@ TEST_F(SnapshotsCommandTest, VerifyFindsADamagedFile) {
   file.close();
   EXPECT_EQ(RunOn({"snapshots", "verify", "1"}), kExitFailed);
   EXPECT_THAT(err.str(), HasSubstr("items.bin"));
+}
+
+TEST_F(SnapshotsCommandTest, DiffShowsCountsMetricsWAndChurn) {
+  v1::SnapshotManifest manifest;
+  auto* watermark = manifest.add_watermarks();
+  watermark->set_partition(1);
+  watermark->set_watermark(10);
+  auto* metric = manifest.add_metrics();
+  metric->set_name("ndcg_at_20");
+  metric->set_value(0.25);
+  ASSERT_TRUE(sample::WriteShop(dir.path(), Generation{1}, {.items = 40}, manifest).ok());
+  watermark->set_watermark(70);
+  metric->set_value(0.2);
+  manifest.add_watermarks()->set_partition(2);
+  manifest.mutable_watermarks(1)->set_watermark(5);
+  manifest.set_config_digest("other");
+  ASSERT_TRUE(sample::WriteShop(dir.path(), Generation{2}, {.users = 330, .items = 40, .shift = 5}, manifest).ok());
+
+  EXPECT_EQ(RunOn({"snapshots", "diff", "1", "2"}), kExitOk) << err.str();
+  EXPECT_THAT(out.str(), AllOf(ContainsRegex("users +300 +330 +.10.00 %\n"), ContainsRegex("ndcg_at_20 +0.2500 +0.2000 +-20.00 %\n"),
+                               ContainsRegex("W of partition 1 +10 +70 +.60\n"), ContainsRegex("W of partition 2 +0 +5 +.5\n"),
+                               HasSubstr("lists: 25.0 %; of the popular items: 25.0 %\n"),
+                               HasSubstr("other content, other batch configuration\n")));
+  EXPECT_EQ(RunOn({"snapshots", "diff", "1", "2", "--json"}), kExitOk) << err.str();
+  v1::SnapshotDiff diff;
+  ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(out.str(), &diff).ok()) << out.str();
+  EXPECT_EQ(diff.watermarks_size(), 2);
+  EXPECT_DOUBLE_EQ(diff.list_churn(), 0.25);
+  EXPECT_FALSE(diff.same_content());
+
+  EXPECT_EQ(RunOn({"snapshots", "diff", "2", "2"}), kExitOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("same content\n"));
+  EXPECT_EQ(RunOn({"snapshots", "diff", "1", "7"}), kExitRefused);
+  EXPECT_THAT(err.str(), HasSubstr("generation=7"));
+  EXPECT_EQ(RunOn({"snapshots", "diff", "1"}), kExitUsage);
 }
 
 }  // namespace

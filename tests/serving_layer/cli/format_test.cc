@@ -45,6 +45,24 @@ TEST(FormatTest, ReasonsNameTheirCause) {
   EXPECT_EQ(FormatReason(v1::Reason()), "?");
 }
 
+TEST(FormatTest, DifferencesOfSnapshotsLeaveOutWhatWasNotMeasured) {
+  EXPECT_EQ(FormatSnapshotDiff(Parse<v1::SnapshotDiff>(R"(
+    before_generation: 9 after_generation: 12
+    figures { name: "events" before: 1000 after: 1234 }
+    figures { name: "items" before: 0 after: 5 }
+    figures { name: "ndcg_at_20" after: 0.25 }
+    watermarks { partition: 3 before: 700 after: 650 }
+    popular_churn: 0.05
+    same_config: true)")),
+            "                  9     12      CHANGE\n"
+            "events            1000  1234    +23.40 %\n"
+            "items             0     5       -\n"
+            "ndcg_at_20        -     0.2500  -\n"
+            "W of partition 3  700   650     -50\n"
+            "gone from the first 20 of users' lists: nothing to compare; of the popular items: 5.0 %\n"
+            "other content\n");
+}
+
 TEST(FormatTest, ItemsAreRanked) {
   const auto response = Parse<v1::RecommendResponse>(R"(
     items { item_id: "a" score: 1.25 reasons { source: PERSONAL part: 1 } reasons { source: SESSION part: 0.25 } }

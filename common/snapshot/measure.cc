@@ -1,4 +1,4 @@
-#include "batch_layer/gate/measure.h"
+#include "common/snapshot/measure.h"
 
 #include <xxhash.h>
 
@@ -11,10 +11,14 @@
 #include "absl/status/status.h"
 #include "common/status/status_macros.h"
 
-namespace tributary::batch {
+namespace tributary {
 namespace {
 
-int Depth(const v1::ScoredItems& list) { return std::min(list.items_size(), kGateDepth); }
+double Share(int64_t part, int64_t whole) {
+  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+int Depth(const v1::ScoredItems& list) { return std::min(list.items_size(), kMeasuredDepth); }
 
 // Dense numbers differ from snapshot to snapshot, ids do not.
 absl::StatusOr<std::vector<std::string>> FirstItems(const SnapshotReader& reader, const v1::ScoredItems& list) {
@@ -28,16 +32,15 @@ absl::StatusOr<std::vector<std::string>> FirstItems(const SnapshotReader& reader
 
 class MeanChurn {
  public:
-  MeanChurn(const SnapshotReader& candidate, const SnapshotReader& active)
-      : candidate_(candidate), active_(active) {}
+  MeanChurn(const SnapshotReader& after, const SnapshotReader& before) : after_(after), before_(before) {}
 
   // Where nothing was, nothing can go.
-  absl::Status Add(const v1::ScoredItems& now, const v1::ScoredItems& before) {
-    if (before.items().empty()) {
+  absl::Status Add(const v1::ScoredItems& now, const v1::ScoredItems& then) {
+    if (then.items().empty()) {
       return absl::OkStatus();
     }
-    TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::string> first, FirstItems(candidate_, now));
-    TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::string> old, FirstItems(active_, before));
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::string> first, FirstItems(after_, now));
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::string> old, FirstItems(before_, then));
     const absl::flat_hash_set<std::string> there(first.begin(), first.end());
     const auto gone = std::count_if(old.begin(), old.end(), [&](const auto& id) { return !there.contains(id); });
     sum_ += static_cast<double>(gone) / static_cast<double>(old.size());
@@ -47,8 +50,8 @@ class MeanChurn {
   double mean() const { return lists_ == 0 ? std::numeric_limits<double>::quiet_NaN() : sum_ / lists_; }
 
  private:
-  const SnapshotReader& candidate_;
-  const SnapshotReader& active_;
+  const SnapshotReader& after_;
+  const SnapshotReader& before_;
   double sum_ = 0;
   int lists_ = 0;
 };
@@ -101,27 +104,31 @@ absl::StatusOr<SnapshotMeasures> MeasureSnapshot(const SnapshotReader& reader) {
   return measures;
 }
 
-absl::StatusOr<Churn> MeasureChurn(const SnapshotReader& candidate, const SnapshotReader& active) {
-  const auto one_of = static_cast<uint64_t>(std::max<int64_t>(1, candidate.manifest().users() / kChurnUsers));
-  MeanChurn lists(candidate, active);
+double SnapshotMeasures::user_coverage() const { return Share(listed_users, users); }
+double SnapshotMeasures::item_coverage() const { return Share(listed_items, items); }
+double SnapshotMeasures::empty_list_rate() const { return Share(empty_lists, empty_lists + listed_users); }
+
+absl::StatusOr<Churn> MeasureChurn(const SnapshotReader& after, const SnapshotReader& before) {
+  const auto one_of = static_cast<uint64_t>(std::max<int64_t>(1, after.manifest().users() / kChurnUsers));
+  MeanChurn lists(after, before);
   const auto add = [&](absl::string_view user_id, const v1::SnapshotUser& user) -> absl::Status {
     if (XXH64(user_id.data(), user_id.size(), 0) % one_of != 0) {
       return absl::OkStatus();
     }
-    v1::SnapshotUser before;
-    const absl::Status found = active.FindUser(user_id, &before);
+    v1::SnapshotUser then;
+    const absl::Status found = before.FindUser(user_id, &then);
     if (absl::IsNotFound(found)) {
       return absl::OkStatus();
     }
     TRIBUTARY_RETURN_IF_ERROR(found);
-    return lists.Add(user.list(), before.list());
+    return lists.Add(user.list(), then.list());
   };
-  TRIBUTARY_RETURN_IF_ERROR(candidate.ForEachUser(add));
-  MeanChurn popular(candidate, active);
-  TRIBUTARY_ASSIGN_OR_RETURN(const v1::ScoredItems popular_now, Popular(candidate));
-  TRIBUTARY_ASSIGN_OR_RETURN(const v1::ScoredItems popular_before, Popular(active));
-  TRIBUTARY_RETURN_IF_ERROR(popular.Add(popular_now, popular_before));
+  TRIBUTARY_RETURN_IF_ERROR(after.ForEachUser(add));
+  MeanChurn popular(after, before);
+  TRIBUTARY_ASSIGN_OR_RETURN(const v1::ScoredItems popular_now, Popular(after));
+  TRIBUTARY_ASSIGN_OR_RETURN(const v1::ScoredItems popular_then, Popular(before));
+  TRIBUTARY_RETURN_IF_ERROR(popular.Add(popular_now, popular_then));
   return Churn{.lists = lists.mean(), .popular = popular.mean()};
 }
 
-}  // namespace tributary::batch
+}  // namespace tributary
