@@ -1,6 +1,7 @@
 // tributary-batch: files and Kafka into the history, the history into snapshots. See batch_layer/README.md.
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -19,12 +20,17 @@
 #include "batch_layer/history/history.h"
 #include "batch_layer/import/importer.h"
 #include "batch_layer/pipeline/run.h"
+#include "batch_layer/schedule/child_run.h"
+#include "batch_layer/schedule/late_events.h"
+#include "batch_layer/schedule/scheduler.h"
+#include "batch_layer/schedule/timetable.h"
 #include "common/clock/clock.h"
 #include "common/config/config.h"
 #include "common/event_log/topics.h"
 #include "common/kafka/kafka_event_log.h"
 #include "common/process/stop_signal.h"
 #include "common/status/status_macros.h"
+#include "glog/logging.h"
 
 namespace tributary::batch {
 namespace {
@@ -38,6 +44,9 @@ struct Flags {
   bool no_kafka = false;
   bool force = false;
   int threads = 0;
+  std::string daily_at;
+  std::string time_zone = "UTC";
+  std::string every;
   std::string file;
   std::string mapping;
   std::string rejects;
@@ -49,6 +58,12 @@ absl::StatusOr<std::unique_ptr<History>> OpenHistory(const v1::Config& config) {
   return History::Open({.dir = config.storage().history_dir(),
                         .events_topic = Topics(config.kafka().topic_prefix()).events,
                         .segment_size = config.kafka().segment_size()});
+}
+
+void SleepUnlessStopped(absl::Duration time, const StopSignal& stop) {
+  for (const absl::Time end = absl::Now() + time; !stop.stopped() && absl::Now() < end;) {
+    absl::SleepFor(std::min(kStopPoll, time));
+  }
 }
 
 absl::StatusOr<ExitCode> Run(const Flags& flags, v1::Config config, const StopSignal& stop) {
@@ -65,11 +80,7 @@ absl::StatusOr<ExitCode> Run(const Flags& flags, v1::Config config, const StopSi
   options.activate = !flags.no_activate;
   options.force = flags.force;
   options.stopped = [&stop] { return stop.stopped(); };
-  options.sleep = [&stop](absl::Duration grace) {
-    for (const absl::Time end = absl::Now() + grace; !stop.stopped() && absl::Now() < end;) {
-      absl::SleepFor(kStopPoll);
-    }
-  };
+  options.sleep = [&stop](absl::Duration grace) { SleepUnlessStopped(grace, stop); };
   options.on_step = [](absl::string_view step, absl::Duration took, absl::string_view result) {
     std::cout << absl::StrFormat("%-12s %8.2f s   %s", step, absl::ToDoubleSeconds(took), result) << std::endl;
   };
@@ -78,6 +89,60 @@ absl::StatusOr<ExitCode> Run(const Flags& flags, v1::Config config, const StopSi
     std::cerr << "tributary-batch: generation " << report.manifest.generation()
               << " refused by the gate, kept but not activated: " << Describe(report.verdict) << std::endl;
     return ExitCode::kRefused;
+  }
+  return ExitCode::kDone;
+}
+
+// What makes this program the run that `schedule` was asked for. The configuration is read anew by each.
+std::vector<std::string> RunArguments(const Flags& flags) {
+  std::vector<std::string> arguments = {"run"};
+  if (!flags.config.empty()) {
+    arguments.insert(arguments.end(), {"--config", flags.config});
+  }
+  for (const std::string& text : flags.overrides) {
+    arguments.insert(arguments.end(), {"--set", text});
+  }
+  if (flags.threads > 0) {
+    arguments.insert(arguments.end(), {"--threads", absl::StrCat(flags.threads)});
+  }
+  if (flags.no_activate) {
+    arguments.emplace_back("--no-activate");
+  }
+  if (flags.no_kafka) {
+    arguments.emplace_back("--no-kafka");
+  }
+  return arguments;
+}
+
+// Makes runs until it is stopped.
+absl::StatusOr<ExitCode> Schedule(const Flags& flags, const v1::Config& config, const StopSignal& stop) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const Timetable timetable, flags.every.empty()
+                                                            ? Timetable::DailyAt(flags.daily_at, flags.time_zone)
+                                                            : Timetable::Every(flags.every));
+  const auto stopped = [&stop] { return stop.stopped(); };
+  std::optional<LateEvents> late;
+  if (!flags.no_kafka && config.batch().late_events_for_run() > 0) {
+    late.emplace([&config] { return OpenKafka(config.kafka()); }, Topics(config.kafka().topic_prefix()).late_events,
+                 ReadOptions{.max_idle_polls = 5, .stopped = stopped});
+  }
+  Scheduler::Options options;
+  options.dir = absl::StrCat(config.storage().history_dir(), "/schedule");
+  options.late = {.more_than = config.batch().late_events_for_run(),
+                  .gap = absl::Seconds(config.batch().late_run_gap_seconds())};
+  options.stopped = stopped;
+  options.run = [&] {
+    const absl::StatusOr<int> code = RunSelf(RunArguments(flags), stopped, kStopPoll);
+    LOG_IF(ERROR, !code.ok()) << "schedule: " << code.status().message();
+    return code.value_or(static_cast<int>(ExitCodeOf(code.status())));
+  };
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<Scheduler> scheduler,
+                             Scheduler::Open(std::move(options), timetable, SystemClock(), late ? &*late : nullptr));
+  while (!stop.stopped()) {
+    const absl::Duration wait = scheduler->RunOnce();
+    if (stop.stopped() && scheduler->exit_code() == static_cast<int>(ExitCode::kStopped)) {
+      return ExitCode::kStopped;      // In the middle of a run, which is taken up when the schedule starts again.
+    }
+    SleepUnlessStopped(wait, stop);
   }
   return ExitCode::kDone;
 }
@@ -155,10 +220,18 @@ int Main(int argc, char** argv) {
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   CLI::App* const run = app.add_subcommand("run", "read Kafka to its end, build a snapshot, make it current");
-  run->add_flag("--no-activate", flags.no_activate, "keep the new snapshot without making it current");
   run->add_flag("--force", flags.force, "activate the new snapshot outside the gate's limits too");
-  run->add_flag("--no-kafka", flags.no_kafka, "use the history as it is, announce nothing");
-  run->add_option("--threads", flags.threads, "in place of batch.threads")->check(CLI::Range(1, 1024));
+  CLI::App* const schedule = app.add_subcommand("schedule", "make runs when they are due, until it is stopped");
+  CLI::Option_group* const when = schedule->add_option_group("when");
+  CLI::Option* const daily_at = when->add_option("--daily-at", flags.daily_at, "HH:MM, once on every calendar day");
+  when->add_option("--every", flags.every, "such as 6h or 1h30m, from the beginning of one run to that of the next");
+  when->require_option(1);
+  schedule->add_option("--time-zone", flags.time_zone, "of --daily-at, such as Europe/Berlin")->needs(daily_at)->capture_default_str();
+  for (CLI::App* const command : {run, schedule}) {
+    command->add_flag("--no-activate", flags.no_activate, "keep the new snapshot without making it current");
+    command->add_flag("--no-kafka", flags.no_kafka, "use the history as it is, announce nothing");
+    command->add_option("--threads", flags.threads, "in place of batch.threads")->check(CLI::Range(1, 1024));
+  }
   CLI::App* const import = app.add_subcommand("import", "put a file (CSV, JSON Lines; plain, zstd, gzip) into the history");
   import->add_option("--rejects", flags.rejects, "where rejected rows go (default FILE.rejected.jsonl)");
   CLI::App* const convert = app.add_subcommand("convert", "print a file's events as JSON lines, for `tributary replay`");
@@ -177,6 +250,9 @@ int Main(int argc, char** argv) {
     TRIBUTARY_ASSIGN_OR_RETURN(v1::Config config, LoadConfig(flags.config, flags.overrides));
     if (run->parsed()) {
       return Run(flags, std::move(config), stop);
+    }
+    if (schedule->parsed()) {
+      return Schedule(flags, config, stop);
     }
     TRIBUTARY_RETURN_IF_ERROR(convert->parsed() ? Convert(flags) : Import(flags, config));
     return ExitCode::kDone;

@@ -39,6 +39,8 @@ std::string ConfigDigest(const v1::Config& config) {
   relevant.mutable_batch()->clear_threads();
   relevant.mutable_batch()->clear_retained_generations();
   relevant.mutable_batch()->clear_retained_refused();
+  relevant.mutable_batch()->clear_late_events_for_run();
+  relevant.mutable_batch()->clear_late_run_gap_seconds();
   relevant.mutable_batch()->clear_retire_grace_seconds();
   relevant.mutable_batch()->clear_gate();
   relevant.mutable_merge()->set_dislike_rating_at_most(config.merge().dislike_rating_at_most());

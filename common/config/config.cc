@@ -125,6 +125,8 @@ v1::Config DefaultConfig() {
   batch->set_popularity_half_life_days(30);
   batch->set_retained_generations(3);
   batch->set_retained_refused(1);
+  batch->set_late_events_for_run(10'000);
+  batch->set_late_run_gap_seconds(3600);
   batch->set_retire_grace_seconds(60);
   auto* ials = batch->mutable_ials();
   ials->set_dimensions(64);
@@ -207,6 +209,8 @@ absl::Status ValidateConfig(const v1::Config& config) {
       {"batch.popularity_half_life_days", batch.popularity_half_life_days(), 1e-3, 1e5},
       {"batch.retained_generations", double(batch.retained_generations()), 2, 1000},
       {"batch.retained_refused", double(batch.retained_refused()), 1, 1000},
+      {"batch.late_events_for_run", double(batch.late_events_for_run()), 0, 1e15},
+      {"batch.late_run_gap_seconds", double(batch.late_run_gap_seconds()), 0, 366.0 * 86400},
       {"batch.retire_grace_seconds", double(batch.retire_grace_seconds()), 0, 86400},
       {"batch.ials.dimensions", double(batch.ials().dimensions()), 8, 1024},
       {"batch.ials.epochs", double(batch.ials().epochs()), 1, 1000},

@@ -1,12 +1,17 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <functional>
 #include <string>
 
 #include "tests/fakes/temp_dir.h"
@@ -120,6 +125,119 @@ TEST_F(CliTest, ARefusedSnapshotExitsWith8AndSaysWhichLimit) {
   EXPECT_THAT(ReadText(dir_.Join("snapshots/CURRENT")), HasSubstr("1"));
   EXPECT_EQ(Run(Config() + command + " --force"), 0) << err_;
   EXPECT_THAT(ReadText(dir_.Join("snapshots/CURRENT")), HasSubstr("3"));
+}
+
+TEST_F(CliTest, AScheduleWithoutAPossibleTimeExitsWith2) {
+  EXPECT_EQ(Run(Config() + "schedule --no-kafka"), 2);
+  EXPECT_EQ(Run(Config() + "schedule --no-kafka --every 1h --daily-at 02:00"), 2);
+  EXPECT_EQ(Run(Config() + "schedule --no-kafka --every soon"), 2);
+  EXPECT_THAT(err_, HasSubstr("--every value=soon"));
+  EXPECT_EQ(Run(Config() + "schedule --no-kafka --daily-at 25:00"), 2);
+  EXPECT_THAT(err_, HasSubstr("--daily-at value=25:00"));
+  EXPECT_EQ(Run(Config() + "schedule --no-kafka --daily-at 02:00 --time-zone Europe/Atlantis"), 2);
+  EXPECT_THAT(err_, HasSubstr("Europe/Atlantis"));
+  EXPECT_EQ(Run(Config() + "schedule --no-kafka --every 1h --time-zone UTC"), 2);
+}
+
+// `tributary-batch schedule` as an operator sees it: a process that makes runs, each a process of its own.
+class ScheduleTest : public CliTest {
+ protected:
+  ~ScheduleTest() override {
+    if (scheduler_ > 0) {
+      ::kill(scheduler_, SIGKILL);
+      ::waitpid(scheduler_, nullptr, 0);
+    }
+  }
+  void Start(const std::string& when) {
+    scheduler_ = ::fork();
+    ASSERT_GE(scheduler_, 0);
+    if (scheduler_ == 0) {
+      const int log = ::open(dir_.Join("log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
+      ::dup2(log, 1);
+      ::dup2(log, 2);
+      ::execl(TRIBUTARY_BATCH, TRIBUTARY_BATCH, "--config", config_.c_str(), "schedule", "--no-kafka", when.c_str(),
+              nullptr);
+      ::_exit(127);
+    }
+  }
+  // Waits for it, for a minute at most.
+  static bool Soon(const std::function<bool()>& condition) {
+    for (int i = 0; i < 6000; ++i) {
+      if (condition()) return true;
+      ::poll(nullptr, 0, 10);
+    }
+    return false;
+  }
+  bool WaitFor(const std::string& text) {
+    return Soon([&] { return ReadText(dir_.Join("log")).find(text) != std::string::npos; });
+  }
+  int Stop() {
+    int status = 0;
+    EXPECT_EQ(::kill(scheduler_, SIGTERM), 0);
+    EXPECT_EQ(::waitpid(scheduler_, &status, 0), scheduler_);
+    scheduler_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  std::string State() const { return ReadText(dir_.Join("history/schedule/SCHEDULE.json")); }
+
+  pid_t scheduler_ = -1;
+};
+
+TEST_F(ScheduleTest, MakesRunsUntilItIsStopped) {
+  ASSERT_EQ(Run(Config() + "import " + file_ + " --mapping " + mapping_), 0) << err_;
+  Start("--every=1s");
+  ASSERT_TRUE(WaitFor("generation 2 is current")) << ReadText(dir_.Join("log"));
+  EXPECT_EQ(Run(Config() + "schedule --no-kafka --every 1h"), 3);  // One scheduler over a history.
+  EXPECT_THAT(err_, HasSubstr("schedule/LOCK"));
+  const int code = Stop();
+  EXPECT_TRUE(code == 0 || code == 7) << code;
+  EXPECT_THAT(ReadText(dir_.Join("log")), HasSubstr("run ended: exit_code=0"));
+  EXPECT_THAT(State(), HasSubstr("\"exitCode\": " + std::to_string(code)));
+}
+
+// Somebody else holds the snapshots: the run says so, and the scheduler goes on.
+TEST_F(ScheduleTest, AFailedRunEndsNothing) {
+  ASSERT_EQ(Run(Config() + "run --no-kafka"), 0) << err_;
+  const int lock = ::open(dir_.Join("snapshots/LOCK").c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(::flock(lock, LOCK_EX | LOCK_NB), 0);
+  Start("--every=1s");
+  ASSERT_TRUE(WaitFor("run ended: exit_code=3")) << ReadText(dir_.Join("log"));
+  ::close(lock);
+  ASSERT_TRUE(WaitFor("run ended: exit_code=0")) << ReadText(dir_.Join("log"));
+  EXPECT_EQ(Stop() % 7, 0);
+}
+
+// Its run goes with it, and the next scheduler takes the work up at once, far from its time. A run reads its
+// configuration anew: here from a pipe that nobody writes to a second time, so that it is surely at work.
+TEST_F(ScheduleTest, AKilledSchedulerTakesItsRunAlongAndTheNextOneTakesItUp) {
+  const std::string text = ReadText(config_);
+  std::filesystem::remove(config_);
+  ASSERT_EQ(::mkfifo(config_.c_str(), 0600), 0);
+  Start("--every=24h");
+  std::ofstream(config_) << text;
+  ASSERT_TRUE(WaitFor("run begins: reason=first")) << ReadText(dir_.Join("log"));
+  const std::string id = std::to_string(scheduler_);
+  std::string run;
+  ASSERT_TRUE(Soon([&] {
+    run = ReadText("/proc/" + id + "/task/" + id + "/children");
+    return !run.empty();
+  }));
+  run.erase(run.find(' '));
+  ASSERT_EQ(::kill(scheduler_, SIGKILL), 0);
+  ASSERT_EQ(::waitpid(scheduler_, nullptr, 0), scheduler_);
+  scheduler_ = -1;
+  EXPECT_TRUE(Soon([&] {
+    const std::string status = ReadText("/proc/" + run + "/status");
+    return status.empty() || status.find("State:\tZ") != std::string::npos;
+  })) << run;
+  EXPECT_THAT(State(), testing::Not(HasSubstr("exitCode")));
+
+  std::filesystem::remove(config_);
+  dir_.Write("config", text);
+  Start("--every=24h");
+  ASSERT_TRUE(WaitFor("run begins: reason=resumed")) << ReadText(dir_.Join("log"));
+  ASSERT_TRUE(WaitFor("run ended: exit_code=0")) << ReadText(dir_.Join("log"));
+  EXPECT_EQ(Stop(), 0);
 }
 
 }  // namespace
