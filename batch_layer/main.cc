@@ -1,5 +1,7 @@
 // tributary-batch: files and Kafka into the history, the history into snapshots. See batch_layer/README.md.
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
@@ -19,6 +21,7 @@
 #include "batch_layer/gate/gate.h"
 #include "batch_layer/history/history.h"
 #include "batch_layer/import/importer.h"
+#include "batch_layer/kafka_range/progress.h"
 #include "batch_layer/pipeline/run.h"
 #include "batch_layer/schedule/child_run.h"
 #include "batch_layer/schedule/late_events.h"
@@ -81,6 +84,10 @@ absl::StatusOr<ExitCode> Run(const Flags& flags, v1::Config config, const StopSi
   options.force = flags.force;
   options.stopped = [&stop] { return stop.stopped(); };
   options.sleep = [&stop](absl::Duration grace) { SleepUnlessStopped(grace, stop); };
+  ProgressLine progress(
+      ::isatty(STDERR_FILENO) != 0 ? &std::cerr : nullptr,
+      [](absl::string_view text) { LOG(INFO) << "history: " << text; }, SystemClock());
+  options.on_progress = [&progress](const RangeProgress& now) { progress.Update(now); };
   options.on_step = [](absl::string_view step, absl::Duration took, absl::string_view result) {
     std::cout << absl::StrFormat("%-12s %8.2f s   %s", step, absl::ToDoubleSeconds(took), result) << std::endl;
   };
@@ -140,7 +147,7 @@ absl::StatusOr<ExitCode> Schedule(const Flags& flags, const v1::Config& config, 
   while (!stop.stopped()) {
     const absl::Duration wait = scheduler->RunOnce();
     if (stop.stopped() && scheduler->exit_code() == static_cast<int>(ExitCode::kStopped)) {
-      return ExitCode::kStopped;      // In the middle of a run, which is taken up when the schedule starts again.
+      return ExitCode::kStopped;  // In the middle of a run, which is taken up when the schedule starts again.
     }
     SleepUnlessStopped(wait, stop);
   }
@@ -226,7 +233,9 @@ int Main(int argc, char** argv) {
   CLI::Option* const daily_at = when->add_option("--daily-at", flags.daily_at, "HH:MM, once on every calendar day");
   when->add_option("--every", flags.every, "such as 6h or 1h30m, from the beginning of one run to that of the next");
   when->require_option(1);
-  schedule->add_option("--time-zone", flags.time_zone, "of --daily-at, such as Europe/Berlin")->needs(daily_at)->capture_default_str();
+  schedule->add_option("--time-zone", flags.time_zone, "of --daily-at, such as Europe/Berlin")
+      ->needs(daily_at)
+      ->capture_default_str();
   for (CLI::App* const command : {run, schedule}) {
     command->add_flag("--no-activate", flags.no_activate, "keep the new snapshot without making it current");
     command->add_flag("--no-kafka", flags.no_kafka, "use the history as it is, announce nothing");

@@ -7,7 +7,6 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "batch_layer/kafka_range/read_to_end.h"
 #include "common/event/event.h"
 #include "common/event/recent_ids.h"
@@ -17,11 +16,19 @@
 namespace tributary::batch {
 namespace {
 
+constexpr int64_t kRecordsPerProgress = 1024;
+
 // Reads one partition from the end of its history to `end`.
 class PartitionPass {
  public:
-  PartitionPass(const KafkaRangeOptions& options, History& history, PartitionReport& report)
-      : options_(options), history_(history), report_(report), segment_begin_(report.begin), started_(absl::Now()) {}
+  // `progress`: of all partitions; `done` and `accepted` are moved on.
+  PartitionPass(const KafkaRangeOptions& options, History& history, PartitionReport& report, RangeProgress& progress)
+      : options_(options),
+        history_(history),
+        report_(report),
+        progress_(progress),
+        before_(progress),
+        segment_begin_(report.begin) {}
 
   absl::Status Run(EventLog& log) {
     record_time_ = history_.End(report_.partition).record_time_unix_ms;
@@ -30,7 +37,9 @@ class PartitionPass {
         log, {options_.topic, report_.partition}, report_.begin, report_.end,
         {Isolation::kCommitted, options_.poll_timeout, options_.max_idle_polls, options_.stopped},
         [this](const LogRecord& record) { return Take(record); }));
-    return Append(report_.end);
+    TRIBUTARY_RETURN_IF_ERROR(Append(report_.end));
+    ShowProgress(report_.end);
+    return absl::OkStatus();
   }
 
  private:
@@ -49,6 +58,9 @@ class PartitionPass {
   }
 
   absl::Status Take(const LogRecord& record) {
+    if (++taken_ % kRecordsPerProgress == 0) {
+      ShowProgress(record.offset);
+    }
     record_time_ = std::max(record_time_, record.append_time_unix_ms);
     std::variant<Event, Rejection> parsed = ParseEvent(record.value ? *record.value : "", record_time_);
     if (std::holds_alternative<Rejection>(parsed)) {
@@ -74,26 +86,22 @@ class PartitionPass {
     pending_.clear();
     segment_begin_ = end;
     absl::erase_if(ids_, [this](const auto& user) { return user.second.Expired(record_time_); });
-    LogProgress(end);
     return absl::OkStatus();
   }
 
-  void LogProgress(Offset position) const {
-    const double done = static_cast<double>(Value(position) - Value(report_.begin));
-    const double all = static_cast<double>(Value(report_.end) - Value(report_.begin));
-    const absl::Duration spent = absl::Now() - started_;
-    LOG(INFO) << absl::StrFormat("history: partition=%d offset=%d of %d (%.0f %%), %d accepted, about %s to go",
-                                 Value(report_.partition), Value(position), Value(report_.end), all > 0 ? 100 * done / all : 100,
-                                 report_.accepted,
-                                 absl::FormatDuration(absl::Trunc(done > 0 ? spent * ((all - done) / done) : absl::ZeroDuration(),
-                                                                  absl::Seconds(1))));
+  void ShowProgress(Offset position) {
+    progress_.done = before_.done + Value(position) - Value(report_.begin);
+    progress_.accepted = before_.accepted + report_.accepted;
+    options_.on_progress(progress_);
   }
 
   const KafkaRangeOptions& options_;
   History& history_;
   PartitionReport& report_;
+  RangeProgress& progress_;
+  const RangeProgress before_;  // Of the partitions before this one.
   Offset segment_begin_;
-  const absl::Time started_;                // Of the machine's clock: for the log line only.
+  int64_t taken_ = 0;
   int64_t record_time_ = 0;
   absl::flat_hash_map<std::string, RecentIds> ids_;
   std::vector<HistoryEvent> pending_;
@@ -127,6 +135,10 @@ absl::StatusOr<std::vector<PartitionReport>> ReadKafkaRange(EventLog& log, const
                        " partitions=", partitions, " history_partition=", segment.partition()));
     }
   }
+  RangeProgress progress;
+  for (const PartitionReport& report : reports) {
+    progress.all += Value(report.end) - Value(report.begin);
+  }
   for (PartitionReport& report : reports) {
     if (report.lost > 0) {
       LOG(WARNING) << "history: events were lost to retention before they were read: topic=" << options.topic
@@ -135,7 +147,7 @@ absl::StatusOr<std::vector<PartitionReport>> ReadKafkaRange(EventLog& log, const
       TRIBUTARY_RETURN_IF_ERROR(history.RecordGap(report.partition, report.begin));
     }
     if (report.begin < report.end) {
-      TRIBUTARY_RETURN_IF_ERROR(PartitionPass(options, history, report).Run(log));
+      TRIBUTARY_RETURN_IF_ERROR(PartitionPass(options, history, report, progress).Run(log));
     }
   }
   return reports;

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "batch_layer/history/history.h"
+#include "batch_layer/kafka_range/progress.h"
 #include "common/event_log/event_log.h"
 #include "common/ids/ids.h"
 
@@ -21,6 +22,8 @@ struct KafkaRangeOptions {
   absl::Duration poll_timeout = absl::Seconds(1);
   int max_idle_polls = 60;                          // Without a record or an answer, in a row, then Unavailable.
   std::function<bool()> stopped = [] { return false; };   // Asked between polls; true ends the reading with Cancelled.
+  // Told every thousand or so records, and when a partition ends. Of what this call reads.
+  std::function<void(const RangeProgress&)> on_progress = [](const RangeProgress&) {};
 };
 
 struct PartitionReport {

@@ -58,13 +58,13 @@ class BatchRun {
         clock_(clock),
         topics_(config.kafka().topic_prefix()),
         store_(config.storage().snapshots_dir()),
-        lifecycle_(store_, log, clock,
-                   {.topic = topics_.snapshots,
-                    .retained = {.good = config.batch().retained_generations(),
-                                 .refused = config.batch().retained_refused()},
-                    .retire_grace = absl::Seconds(config.batch().retire_grace_seconds()),
-                    .sleep = options.sleep,
-                    .read = Read()}) {}
+        lifecycle_(
+            store_, log, clock,
+            {.topic = topics_.snapshots,
+             .retained = {.good = config.batch().retained_generations(), .refused = config.batch().retained_refused()},
+             .retire_grace = absl::Seconds(config.batch().retire_grace_seconds()),
+             .sleep = options.sleep,
+             .read = Read()}) {}
 
   absl::StatusOr<RunReport> Run() {
     TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock, store_.LockForRun());
@@ -98,8 +98,9 @@ class BatchRun {
     return absl::OkStatus();
   }
 
-  // What runs that were killed left: half a directory goes; a generation that was never judged is judged now, before it counts
-  // as good in retention and as something to roll back to. Those before the current one are history: they stay as they are.
+  // What runs that were killed left: half a directory goes; a generation that was never judged is judged now, before it
+  // counts as good in retention and as something to roll back to. Those before the current one are history: they stay
+  // as they are.
   absl::Status FinishDeadRuns() {
     TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::string> removed, store_.RemoveLeftovers());
     for (const std::string& name : removed) {
@@ -138,6 +139,7 @@ class BatchRun {
       range.poll_timeout = options_.poll_timeout;
       range.max_idle_polls = options_.max_idle_polls;
       range.stopped = options_.stopped;
+      range.on_progress = options_.on_progress;
       TRIBUTARY_ASSIGN_OR_RETURN(report_.partitions, ReadKafkaRange(*log_, range, history_));
       for (const PartitionReport& partition : report_.partitions) {
         accepted += partition.accepted;

@@ -28,6 +28,7 @@ struct RunOptions {
   std::function<bool()> stopped = [] { return false; };
   // For people: called when a step is done, with what came of it.
   std::function<void(absl::string_view step, absl::Duration took, absl::string_view result)> on_step;
+  std::function<void(const RangeProgress&)> on_progress = [](const RangeProgress&) {};  // Of the reading from Kafka.
   std::function<void(absl::Duration)> sleep;         // The grace before old generations are deleted.
   absl::Duration poll_timeout = absl::Seconds(1);    // As of KafkaRangeOptions, as the next one.
   int max_idle_polls = 60;
@@ -42,13 +43,16 @@ struct RunReport {
 };
 
 // `config`: complete and valid. `log`: null without Kafka, then only the history as it is counts; W is where it ends.
-// One run at a time over a snapshots directory, whatever its history: it first removes what killed runs left there, and lets
-// the gate judge a generation that one of them wrote and did not judge.
+// One run at a time over a snapshots directory, whatever its history: it first removes what killed runs left there, and
+// lets the gate judge a generation that one of them wrote and did not judge.
+//
 // The same history, catalogue, configuration (but for threads), seed, build and instruction set give the same content
-// digest. The new snapshot is read back, every byte, and judged by the gate; a refused one is kept and is no error. When the
-// run fails nothing half-written is visible; what was read into the history stays.
-// Errors: Aborted: another run holds the snapshots directory; Unavailable: Kafka; ResourceExhausted: disk or memory; FailedPrecondition: topic and history do not match;
-// DataLoss: the history or the new snapshot is damaged; Cancelled: `stopped`.
+// digest. The new snapshot is read back, every byte, and judged by the gate; a refused one is kept and is no error.
+// When the run fails nothing half-written is visible; what was read into the history stays.
+//
+// Errors: Aborted: another run holds the snapshots directory; Unavailable: Kafka; ResourceExhausted: disk or memory;
+// FailedPrecondition: topic and history do not match; DataLoss: the history or the new snapshot is damaged; Cancelled:
+// `stopped`.
 absl::StatusOr<RunReport> RunBatch(const v1::Config& config, const RunOptions& options, History& history, EventLog* log,
                                    const Clock& clock);
 

@@ -58,6 +58,7 @@ class KafkaRangeTest : public testing::Test {
     options.events_per_segment = events_per_segment;
     options.poll_timeout = absl::ZeroDuration();
     options.max_idle_polls = 3;
+    options.on_progress = [this](const RangeProgress& progress) { progress_.push_back(progress); };
     return ReadKafkaRange(log_, options, *history_);
   }
   std::vector<std::string> Users() {
@@ -74,7 +75,30 @@ class KafkaRangeTest : public testing::Test {
   FakeEventLog log_{clock_};
   const TempDir dir_;
   std::unique_ptr<History> history_;
+  std::vector<RangeProgress> progress_;
 };
+
+TEST_F(KafkaRangeTest, ProgressIsOfAllPartitionsAndOfThisReadingAlone) {
+  Produce(0, View("before"));
+  ASSERT_TRUE(Read().ok());
+  progress_.clear();
+  for (int i = 0; i < 3000; ++i) {
+    Produce(0, View("a"));
+  }
+  Produce(1, View("b"));
+  Produce(1, "garbage");
+  ASSERT_TRUE(Read().ok());
+  ASSERT_EQ(progress_.size(), 4u);  // Twice within partition 0, and at the end of each.
+  int64_t last = 0;
+  for (const RangeProgress& progress : progress_) {
+    EXPECT_EQ(progress.all, 3002);
+    EXPECT_GT(progress.done, last);
+    last = progress.done;
+  }
+  EXPECT_EQ(progress_[2].done, 3000);
+  EXPECT_EQ(progress_[3].done, 3002);
+  EXPECT_EQ(progress_[3].accepted, 3001);
+}
 
 TEST_F(KafkaRangeTest, ReadsEveryPartitionToItsEndAndGoesOnFromThere) {
   Produce(0, View("a"));
