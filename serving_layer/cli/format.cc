@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -39,6 +40,25 @@ bool ContinuesCharacter(char byte) { return (static_cast<unsigned char>(byte) & 
 // Of a text in UTF-8.
 size_t Characters(absl::string_view text) {
   return text.size() - static_cast<size_t>(std::count_if(text.begin(), text.end(), ContinuesCharacter));
+}
+
+// `passed`, `refused: events list_churn`, `refused: damaged`.
+std::string FormatVerdict(const v1::GateVerdict& verdict) {
+  std::string text = absl::AsciiStrToLower(v1::GateVerdict::Outcome_Name(verdict.outcome()));
+  absl::string_view separator = ": ";
+  const auto add = [&](absl::string_view why) {
+    absl::StrAppend(&text, separator, why);
+    separator = " ";
+  };
+  if (!verdict.damage().empty()) {
+    add("damaged");
+  }
+  for (const v1::GateCheck& check : verdict.checks()) {
+    if (!check.passed()) {
+      add(check.name());
+    }
+  }
+  return text;
 }
 
 std::string RuleTarget(const v1::Rule& rule) {
@@ -195,13 +215,14 @@ std::string FormatRules(const v1::ListRulesResponse& response) {
                       : FormatTable({"RULE", "ACTION", "TARGET", "STRENGTH", "SEGMENT", "START", "END", "COMMENT"}, rows);
 }
 
-std::string FormatSnapshots(absl::Span<const v1::SnapshotManifest> manifests, std::optional<int64_t> current) {
+std::string FormatSnapshots(const v1::ListSnapshotsResponse& response) {
   std::vector<std::vector<std::string>> rows;
-  for (size_t i = manifests.size(); i-- > 0;) {
-    const v1::SnapshotManifest& manifest = manifests[i];
-    rows.push_back({absl::StrCat(manifest.generation(), manifest.generation() == current ? "*" : ""),
+  for (const v1::ListSnapshotsResponse::Snapshot& snapshot : response.snapshots()) {
+    const v1::SnapshotManifest& manifest = snapshot.manifest();
+    rows.push_back({absl::StrCat(manifest.generation(), snapshot.serving() ? "*" : ""),
                     FormatDate(ToTime(manifest.created())), absl::StrCat(manifest.events()),
                     absl::StrCat(manifest.users()), absl::StrCat(manifest.items()),
+                    snapshot.has_gate() ? FormatVerdict(snapshot.gate()) : "-",
                     absl::StrJoin(manifest.metrics(), " ", [](std::string* out, const v1::QualityMetric& metric) {
                       if (metric.model().empty()) {
                         absl::StrAppendFormat(out, "%s=%.4f", metric.name(), metric.value());
@@ -209,7 +230,7 @@ std::string FormatSnapshots(absl::Span<const v1::SnapshotManifest> manifests, st
                     })});
   }
   return rows.empty() ? "no snapshots\n"
-                      : FormatTable({"GENERATION", "CREATED", "EVENTS", "USERS", "ITEMS", "QUALITY"}, rows);
+                      : FormatTable({"GENERATION", "CREATED", "EVENTS", "USERS", "ITEMS", "GATE", "QUALITY"}, rows);
 }
 
 std::string FormatSnapshotDiff(const v1::SnapshotDiff& diff) {
@@ -237,7 +258,8 @@ std::string FormatSnapshotDiff(const v1::SnapshotDiff& diff) {
       FormatTable({"", absl::StrCat(diff.before_generation()), absl::StrCat(diff.after_generation()), "CHANGE"}, rows),
       "gone from the first 20 of users' lists: ", churn(diff.has_list_churn(), diff.list_churn()),
       "; of the popular items: ", churn(diff.has_popular_churn(), diff.popular_churn()), "\n",
-      diff.same_content() ? "same content" : "other content", diff.same_config() ? "" : ", other batch configuration", "\n");
+      diff.same_content() ? "same content" : "other content", diff.same_config() ? "" : ", other batch configuration",
+      "\n");
 }
 
 std::string FormatDeadLetters(absl::Span<const ListedDeadLetter> letters) {

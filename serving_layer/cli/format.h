@@ -1,7 +1,6 @@
 #ifndef TRIBUTARY_SERVING_LAYER_CLI_FORMAT_H_
 #define TRIBUTARY_SERVING_LAYER_CLI_FORMAT_H_
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +9,7 @@
 #include "absl/types/span.h"
 #include "google/protobuf/message.h"
 #include "google/protobuf/repeated_ptr_field.h"
+#include "tributary/v1/admin_service.pb.h"
 #include "tributary/v1/analytics_service.pb.h"
 #include "tributary/v1/catalogue_service.pb.h"
 #include "tributary/v1/dead_letter.pb.h"
@@ -41,7 +41,8 @@ std::string FormatFreshness(const v1::Freshness& freshness, absl::Time now);
 
 std::string FormatTotals(const v1::TotalsResponse& response);
 std::string FormatRules(const v1::ListRulesResponse& response);
-std::string FormatSnapshots(absl::Span<const v1::SnapshotManifest> manifests, std::optional<int64_t> current);
+// `*` is the one that is served, or current.
+std::string FormatSnapshots(const v1::ListSnapshotsResponse& response);
 // A table of figures and W, then churn in words.
 std::string FormatSnapshotDiff(const v1::SnapshotDiff& diff);
 

@@ -41,18 +41,17 @@ absl::Status List(Session& session) {
   TRIBUTARY_ASSIGN_OR_RETURN(const SnapshotStore store, OpenStore(session));
   TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<v1::SnapshotManifest> manifests, store.List());
   TRIBUTARY_ASSIGN_OR_RETURN(const std::optional<int64_t> current, CurrentOf(store));
-  if (!session.json) {
-    session.environment.out << FormatSnapshots(manifests, current);
-    return absl::OkStatus();
-  }
   v1::ListSnapshotsResponse response;   // As a server lists them; `serving` says which one CURRENT names.
   for (size_t i = manifests.size(); i-- > 0;) {
     auto* snapshot = response.add_snapshots();
     *snapshot->mutable_manifest() = manifests[i];
     snapshot->mutable_manifest()->clear_files();
     snapshot->set_serving(manifests[i].generation() == current);
+    if (auto verdict = ReadGateVerdict(store.dir(), Generation{manifests[i].generation()}); verdict.ok()) {
+      *snapshot->mutable_gate() = *std::move(verdict);
+    }
   }
-  session.environment.out << FormatJson(response);
+  session.Print(response, FormatSnapshots(response));
   return absl::OkStatus();
 }
 
@@ -107,8 +106,10 @@ v1::SnapshotDiff ToDiff(const SnapshotMeasures& before, const SnapshotMeasures& 
     if (was && std::isfinite(*was)) figure.set_before(*was);
     if (is && std::isfinite(*is)) figure.set_after(*is);
   };
-  for (const auto& [name, count] : {std::pair("events", &SnapshotMeasures::events), {"users", &SnapshotMeasures::users},
-                                    {"items", &SnapshotMeasures::items}, {"size_bytes", &SnapshotMeasures::size_bytes}}) {
+  for (const auto& [name, count] : {std::pair("events", &SnapshotMeasures::events),
+                                    {"users", &SnapshotMeasures::users},
+                                    {"items", &SnapshotMeasures::items},
+                                    {"size_bytes", &SnapshotMeasures::size_bytes}}) {
     add(name, static_cast<double>(before.*count), static_cast<double>(after.*count));
   }
   add("user_coverage", before.user_coverage(), after.user_coverage());
@@ -167,7 +168,8 @@ void AddSnapshotCommands(CLI::App& app, Session& session) {
     session.status = List(session);
   });
   auto compared = std::make_shared<std::pair<int64_t, int64_t>>();
-  CLI::App* diff = snapshots->add_subcommand("diff", "what changed from one snapshot to another, by the gate's measures");
+  CLI::App* diff =
+      snapshots->add_subcommand("diff", "what changed from one snapshot to another, by the gate's measures");
   diff->add_option("before", compared->first, "as `list` shows it")->required()->check(CLI::PositiveNumber);
   diff->add_option("after", compared->second, "the newer one")->required()->check(CLI::PositiveNumber);
   diff->callback([compared, &session] { session.status = Diff(compared->first, compared->second, session); });

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/snapshot/gate_verdict.h"
 #include "common/status/status_macros.h"
 #include "serving_layer/live_state/floor.h"
 
@@ -118,13 +119,16 @@ std::optional<Generation> SnapshotManager::serving() const {
 
 absl::StatusOr<v1::ListSnapshotsResponse> SnapshotManager::List() const {
   TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<v1::SnapshotManifest> manifests, store_.List());
-  MutexLock lock(mutex_);
   std::map<Generation, v1::ListSnapshotsResponse::Snapshot, std::greater<>> snapshots;
   for (const v1::SnapshotManifest& manifest : manifests) {
     v1::ListSnapshotsResponse::Snapshot& snapshot = snapshots[Generation{manifest.generation()}];
     *snapshot.mutable_manifest() = manifest;
     snapshot.mutable_manifest()->clear_files();
+    if (auto verdict = ReadGateVerdict(store_.dir(), Generation{manifest.generation()}); verdict.ok()) {
+      *snapshot.mutable_gate() = *std::move(verdict);
+    }
   }
+  MutexLock lock(mutex_);
   for (const auto& [generation, refusal] : refused_) {
     v1::ListSnapshotsResponse::Snapshot& snapshot = snapshots[generation];
     snapshot.mutable_manifest()->set_generation(Value(generation));

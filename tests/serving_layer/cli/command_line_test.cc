@@ -449,6 +449,10 @@ TEST_F(SnapshotsCommandTest, RollbackPassesByWhatTheGateRefused) {
   ASSERT_EQ(RunOn({"snapshots", "activate", "3"}), kExitOk);
   EXPECT_EQ(RunOn({"snapshots", "rollback"}), kExitOk) << err.str();
   EXPECT_EQ(out.str(), "snapshot 1 is current\n");
+  EXPECT_EQ(RunOn({"snapshots", "list"}), kExitOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("refused"));
+  EXPECT_EQ(RunOn({"snapshots", "list", "--json"}), kExitOk) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr("\"outcome\":\"REFUSED\""));
 }
 
 TEST_F(SnapshotsCommandTest, VerifyFindsADamagedFile) {
@@ -482,10 +486,12 @@ TEST_F(SnapshotsCommandTest, DiffShowsCountsMetricsWAndChurn) {
   ASSERT_TRUE(sample::WriteShop(dir.path(), Generation{2}, {.users = 330, .items = 40, .shift = 5}, manifest).ok());
 
   EXPECT_EQ(RunOn({"snapshots", "diff", "1", "2"}), kExitOk) << err.str();
-  EXPECT_THAT(out.str(), AllOf(ContainsRegex("users +300 +330 +.10.00 %\n"), ContainsRegex("ndcg_at_20 +0.2500 +0.2000 +-20.00 %\n"),
-                               ContainsRegex("W of partition 1 +10 +70 +.60\n"), ContainsRegex("W of partition 2 +0 +5 +.5\n"),
-                               HasSubstr("lists: 25.0 %; of the popular items: 25.0 %\n"),
-                               HasSubstr("other content, other batch configuration\n")));
+  EXPECT_THAT(
+      out.str(),
+      AllOf(ContainsRegex("users +300 +330 +.10.00 %\n"), ContainsRegex("ndcg_at_20 +0.2500 +0.2000 +-20.00 %\n"),
+            ContainsRegex("W of partition 1 +10 +70 +.60\n"), ContainsRegex("W of partition 2 +0 +5 +.5\n"),
+            HasSubstr("lists: 25.0 %; of the popular items: 25.0 %\n"),
+            HasSubstr("other content, other batch configuration\n")));
   EXPECT_EQ(RunOn({"snapshots", "diff", "1", "2", "--json"}), kExitOk) << err.str();
   v1::SnapshotDiff diff;
   ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(out.str(), &diff).ok()) << out.str();

@@ -118,15 +118,23 @@ TEST(FormatTest, RulesShowTargetTimeAndSegment) {
             "r2    HIDE    item a        0         vip      -                    -    \n");
 }
 
-TEST(FormatTest, SnapshotsAreNewestFirstAndMarkTheCurrentOne) {
-  const std::vector<v1::SnapshotManifest> manifests = {
-      Parse<v1::SnapshotManifest>("generation: 1 users: 5 items: 6 events: 7"),
-      Parse<v1::SnapshotManifest>(R"(generation: 2 metrics { name: "recall_at_20" value: 0.25 })")};
-  EXPECT_EQ(FormatSnapshots(manifests, 1),
-            "GENERATION  CREATED              EVENTS  USERS  ITEMS  QUALITY\n"
-            "2           1970-01-01 00:00:00  0       0      0      recall_at_20=0.2500\n"
-            "1*          1970-01-01 00:00:00  7       5      6      \n");
-  EXPECT_EQ(FormatSnapshots({}, std::nullopt), "no snapshots\n");
+TEST(FormatTest, SnapshotsShowTheCurrentOneAndWhatTheGateSaid) {
+  const auto response = Parse<v1::ListSnapshotsResponse>(R"(
+    snapshots {
+      manifest { generation: 3 }
+      gate {
+        outcome: REFUSED
+        checks { name: "events" passed: true } checks { name: "users" } checks { name: "list_churn" }
+      }
+    }
+    snapshots { manifest { generation: 2 metrics { name: "recall_at_20" value: 0.25 } } gate { outcome: REFUSED damage: "x" } }
+    snapshots { manifest { generation: 1 users: 5 items: 6 events: 7 } serving: true gate { outcome: PASSED } })");
+  EXPECT_EQ(FormatSnapshots(response),
+            "GENERATION  CREATED              EVENTS  USERS  ITEMS  GATE                       QUALITY\n"
+            "3           1970-01-01 00:00:00  0       0      0      refused: users list_churn  \n"
+            "2           1970-01-01 00:00:00  0       0      0      refused: damaged           recall_at_20=0.2500\n"
+            "1*          1970-01-01 00:00:00  7       5      6      passed                     \n");
+  EXPECT_EQ(FormatSnapshots({}), "no snapshots\n");
 }
 
 TEST(FormatTest, DeadLettersNameSourceAndReason) {
