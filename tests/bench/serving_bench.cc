@@ -1,20 +1,15 @@
-// How many Recommend requests of 20 items with scores and reasons one core answers, and what an answer costs the server in
-// CPU time, beside an empty grpc++ handler that builds the same message. Server on core 0, client on core 1, each a process
-// of its own; the peer is the faster of the callback API and completion queues; the three servers take turns, and each
-// figure is the median of its turns. Users are uniform over a synthetic snapshot, a tenth of them has live facts; nothing
-// caches whole answers. One answer in a hundred is compared byte for byte with one made offline from the same files.
-#include <fcntl.h>
+// How many Recommend requests of 20 items with scores and reasons one core answers, and what an answer costs the server
+// in CPU time, beside an empty grpc++ handler that builds the same message. Server on core 0, client on core 1, each a
+// process of its own; the peer is the faster of the callback API and completion queues; the three servers take turns,
+// and each figure is the median of its turns. Users are uniform over a synthetic snapshot, a tenth of them has live
+// facts; nothing caches whole answers. One answer in a hundred is compared byte for byte with one made offline from the
+// same files.
 #include <glog/logging.h>
-#include <sched.h>
-#include <signal.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <memory>
@@ -28,8 +23,8 @@
 #include <grpcpp/grpcpp.h>
 
 #include "absl/strings/str_cat.h"
-#include "serving_layer/serving_layer.h"
 #include "tests/bench/report.h"
+#include "tests/bench/server_process.h"
 #include "tests/bench/serving_world.h"
 #include "tests/fakes/temp_dir.h"
 #include "tributary/v1/recommendation_service.grpc.pb.h"
@@ -48,33 +43,7 @@ Scale ScaleOf(bool smoke) {
                : Scale();
 }
 
-void PinTo(int core) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(core % static_cast<int>(std::max(1U, std::thread::hardware_concurrency())), &set);
-  if (sched_setaffinity(0, sizeof(set), &set) != 0) {
-    LOG(WARNING) << "not pinned: core=" << core << " error=" << std::strerror(errno);
-  }
-}
-
 // ---- Servers, each in a process of its own ----
-
-void SayPortAndWait(int port) {
-  std::printf("%d\n", port);
-  std::fflush(stdout);
-  while (std::getchar() != EOF) {  // Until the client closes its end.
-  }
-}
-
-void ServeOurs(const std::string& dir, const Scale& scale) {
-  LiveWorld world(dir, scale);
-  auto serving = ServingLayer::Start(world.config, world.log, world.clock, world.metrics);
-  CHECK(serving.ok()) << serving.status();
-  while (!(*serving)->ready()) {
-    std::this_thread::yield();
-  }
-  SayPortAndWait((*serving)->port());
-}
 
 v1::RecommendResponse Template(const std::string& file) {
   std::FILE* in = std::fopen(file.c_str(), "rb");
@@ -159,60 +128,11 @@ void ServeEmptyQueue(const std::string& answer_file) {
 
 // ---- The client ----
 
-absl::Duration Read(clockid_t clock) {
+absl::Duration ThreadCpuTime() {
   timespec time;
-  CHECK(clock_gettime(clock, &time) == 0);
+  CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) == 0);
   return absl::DurationFromTimespec(time);
 }
-
-absl::Duration ThreadCpuTime() { return Read(CLOCK_THREAD_CPUTIME_ID); }
-
-// This program as a server in a process of its own, on the server's core.
-class ServerProcess {
- public:
-  explicit ServerProcess(std::vector<std::string> arguments) {
-    int in[2];
-    int out[2];
-    CHECK(pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0);
-    arguments.insert(arguments.begin(), "/proc/self/exe");
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) {
-      argv.push_back(argument.data());
-    }
-    argv.push_back(nullptr);
-    child_ = fork();
-    CHECK(child_ >= 0);
-    if (child_ == 0) {
-      dup2(in[0], 0);
-      dup2(out[1], 1);
-      PinTo(kServerCore);
-      execv(argv[0], argv.data());
-      _exit(127);
-    }
-    close(in[0]);
-    close(out[1]);
-    to_child_ = in[1];
-    std::FILE* answers = fdopen(out[0], "r");
-    CHECK(std::fscanf(answers, "%d", &port_) == 1) << "server did not start: " << arguments[1];
-    std::fclose(answers);
-  }
-  ~ServerProcess() {
-    close(to_child_);
-    waitpid(child_, nullptr, 0);
-  }
-  int port() const { return port_; }
-  // Of all its threads, since it started.
-  absl::Duration CpuTime() const {
-    clockid_t clock;
-    CHECK(clock_getcpuclockid(child_, &clock) == 0);
-    return Read(clock);
-  }
-
- private:
-  pid_t child_ = -1;
-  int to_child_ = -1;
-  int port_ = 0;
-};
 
 using Sample = std::vector<std::pair<v1::RecommendRequest, v1::RecommendResponse>>;
 
@@ -335,7 +255,7 @@ int Main(bool smoke) {
   std::vector<Figures> callback;
   std::vector<Figures> queue;
   {
-    const ServerProcess server({"--serve", "ours", snapshots, size});
+    const ServerProcess server({"--serve", "ours", snapshots, size}, kServerCore);
     ours.push_back(Run(server, scale, &sample));
     CHECK(!sample.empty());
     const std::string answer_file = dir.Join("answer");
@@ -344,8 +264,8 @@ int Main(bool smoke) {
     CHECK(std::fwrite(bytes.data(), 1, bytes.size(), out) == bytes.size());
     std::fclose(out);
 
-    const ServerProcess callback_server({"--serve", "callback", answer_file, size});
-    const ServerProcess queue_server({"--serve", "queue", answer_file, size});
+    const ServerProcess callback_server({"--serve", "callback", answer_file, size}, kServerCore);
+    const ServerProcess queue_server({"--serve", "queue", answer_file, size}, kServerCore);
     Sample same;
     for (int turn = 0; turn < kTurns; ++turn) {
       if (turn > 0) {
