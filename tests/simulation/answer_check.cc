@@ -61,7 +61,7 @@ class AnswerCheck {
                                           answered.message()));
     }
     if (below_floor_) return absl::OkStatus();
-    TRIBUTARY_RETURN_IF_ERROR(answered);
+    if (!answered.ok()) return Failed("answer", absl::StrCat(Who(), " has none: ", answered.ToString()));
     TRIBUTARY_RETURN_IF_ERROR(CheckFreshness(response.freshness()));
     TRIBUTARY_RETURN_IF_ERROR(CheckFacts());
     TRIBUTARY_RETURN_IF_ERROR(CheckDecisions());

@@ -1,6 +1,7 @@
 #include "tests/simulation/replica.h"
 
 #include "absl/strings/str_cat.h"
+#include "tests/simulation/checker.h"
 
 namespace tributary::simulation {
 
@@ -39,7 +40,7 @@ absl::Status Replica::Follow(size_t versions) {
   }
   process_->follower.WatchLog();
   const absl::Status status = process_->follower.RunOnce();
-  if (!status.ok()) return absl::InternalError(absl::StrCat("replica gave up: ", status.ToString()));
+  if (!status.ok()) return Failed("alive", absl::StrCat("the replica gave up: ", status.ToString()));
   if (process_->follower.log_reachable() && process_->follower.ready()) catalogue_version_ = versions - 1;
   return absl::OkStatus();
 }

@@ -2,6 +2,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "tests/simulation/checker.h"
 
 namespace tributary::simulation {
 namespace {
@@ -28,7 +29,7 @@ bool SpeedFleet::Start(int slot) {
 absl::Status SpeedFleet::Excuse(const absl::Status& status) {
   const bool fenced = absl::IsFailedPrecondition(status) && !absl::StrContains(status.message(), "created anew");
   if (status.ok() || fenced || absl::IsUnavailable(status) || absl::IsAborted(status)) return absl::OkStatus();
-  return absl::InternalError(absl::StrCat("speed layer gave up: ", status.ToString()));
+  return Failed("alive", absl::StrCat("the speed layer gave up: ", status.ToString()));
 }
 
 absl::Status SpeedFleet::RoundOf(const Instance& instance, bool* end) {
