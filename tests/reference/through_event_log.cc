@@ -1,6 +1,7 @@
 #include "tests/reference/through_event_log.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -108,10 +109,17 @@ std::vector<RawRecord> ThroughEventLog(const std::vector<RawRecord>& records, in
   const auto imported = static_cast<ptrdiff_t>(read.size());
   if (!records.empty() && records.back().partition >= 0) producers.LeaveOpen(records.back());
   for (int32_t partition = 0; partition < partitions; ++partition) ReadCommitted(log, partition, &read);
-  // Mixed again as time passes; append times do not fall within a partition.
-  std::stable_sort(read.begin() + imported, read.end(), [](const RawRecord& a, const RawRecord& b) {
-    return a.append_time_unix_ms < b.append_time_unix_ms;
-  });
+  // Mixed again as time passes. The broker's steps back within a partition, whose order is that of the offsets.
+  std::vector<std::pair<int64_t, RawRecord>> mixed;
+  std::map<int32_t, int64_t> latest;
+  for (auto record = read.begin() + imported; record != read.end(); ++record) {
+    int64_t& time = latest[record->partition];
+    time = std::max(time, record->append_time_unix_ms);
+    mixed.emplace_back(time, std::move(*record));
+  }
+  std::stable_sort(mixed.begin(), mixed.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  read.resize(static_cast<size_t>(imported));
+  for (auto& [time, record] : mixed) read.push_back(std::move(record));
   return read;
 }
 

@@ -55,11 +55,13 @@ class Simulation {
         harness_.log.ReleaseMarkers({topic, PartitionId{i}});
       }
     }
-    // One goes for good: the broker ends its session and what it had open.
-    layers_[1].reset();
-    harness_.log.ExpireMember(kGroup, "instance1");
-    harness_.ExpireTransactions("instance1");
-    for (int round = 0; round < 100; ++round) Step(0);  // It may learn only now that it was fenced.
+    // Both go for good, as one that lives may learn very late that it was fenced: the broker ends their sessions and what
+    // they had open.
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      layers_[i].reset();
+      harness_.log.ExpireMember(kGroup, absl::StrCat("instance", i));
+      harness_.ExpireTransactions(absl::StrCat("instance", i));
+    }
     while (!layers_[0]) Start(0);
     ASSERT_NE(layers_[0], nullptr);
     harness_.Settle({layers_[0].get()});
