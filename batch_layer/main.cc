@@ -215,6 +215,14 @@ absl::Status Import(const Flags& flags, const v1::Config& config) {
   return absl::OkStatus();
 }
 
+absl::Status CompactHistory(const v1::Config& config, const StopSignal& stop) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<History> history, OpenHistory(config));
+  TRIBUTARY_ASSIGN_OR_RETURN(const CompactionReport report,
+                             history->Compact(CompactionLimitsOf(config.batch()), [&stop] { return stop.stopped(); }));
+  std::cout << Describe(report) << std::endl;
+  return absl::OkStatus();
+}
+
 int Main(int argc, char** argv) {
   const StopSignal stop;
   InitLogging(argv[0]);
@@ -250,6 +258,9 @@ int Main(int argc, char** argv) {
     command->add_option("--from", flags.from, "leave out events before this time (YYYY-MM-DD, UTC, or RFC 3339)");
     command->add_option("--until", flags.until, "leave out events from this time on");
   }
+  CLI::App* const history = app.add_subcommand("history", "look after the history's files");
+  history->require_subcommand(1);
+  CLI::App* const compact = history->add_subcommand("compact", "merge small files now");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -262,6 +273,10 @@ int Main(int argc, char** argv) {
     }
     if (schedule->parsed()) {
       return Schedule(flags, config, stop);
+    }
+    if (compact->parsed()) {
+      TRIBUTARY_RETURN_IF_ERROR(CompactHistory(config, stop));
+      return ExitCode::kDone;
     }
     TRIBUTARY_RETURN_IF_ERROR(convert->parsed() ? Convert(flags) : Import(flags, config));
     return ExitCode::kDone;

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "batch_layer/history/compaction.h"
 #include "common/event/event.h"
 #include "common/ids/ids.h"
 #include "tributary/v1/catalogue.pb.h"
@@ -78,6 +79,16 @@ class HistoryImport {
   virtual absl::Status Commit(int64_t rejected, absl::Span<const v1::Item> items) = 0;
 };
 
+struct CompactionReport {
+  int64_t files_before = 0;          // That were merged.
+  int64_t files_after = 0;           // Into so many.
+  int64_t bytes_before = 0;
+  int64_t bytes_after = 0;
+};
+
+// For people.
+std::string Describe(const CompactionReport& report);
+
 struct HistoryOptions {
   std::string dir;                   // Created when missing.
   std::string events_topic;
@@ -111,6 +122,12 @@ class History {
   // checksum is verified when this object reads it for the first time. Stops at the first error of `visit`.
   virtual absl::Status Scan(const HistoryScan& scan,
                             const std::function<absl::Status(const HistoryEvent&)>& visit) = 0;
+
+  // Merges small files of one partition that follow each other, until PlanCompaction finds nothing more. What Scan yields
+  // stays the same. A group of files is replaced at a time: the new file is synced, then the manifest that names it in
+  // place of the old ones; only then they go. So a kill at any point leaves either, and each costs at most its own group
+  // again. Memory: one row group (ParquetWriter). Cancelled: `stopped`, asked between groups; what is done stays.
+  virtual absl::StatusOr<CompactionReport> Compact(const CompactionLimits& limits, const std::function<bool()>& stopped) = 0;
 
   // Items derived from an import, by item id.
   virtual absl::StatusOr<std::vector<v1::Item>> ReadImportItems(int64_t ordinal) const = 0;

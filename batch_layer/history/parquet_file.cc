@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/status/status_macros.h"
 
 // The only file that knows Parquet.
 namespace tributary::batch {
@@ -115,36 +116,65 @@ class RowGroup {
   arrow::StringBuilder experiment_bucket_;
 };
 
-arrow::Status Write(const std::string& path, absl::Span<const HistoryEvent> events) {
-  const std::shared_ptr<arrow::Schema> schema = Schema();
-  parquet::WriterProperties::Builder properties;
-  properties.compression(arrow::Compression::ZSTD)->version(parquet::ParquetVersion::PARQUET_2_6);
-  // A file is a function of its events: nothing of the machine or the time goes in.
-  properties.created_by("tributary");
-  for (const char* column : {"offset", "record_time_unix_ms", "event_time_unix_ms"}) {
-    properties.disable_dictionary(column)->encoding(column, parquet::Encoding::DELTA_BINARY_PACKED);
+class ParquetFileWriter final : public ParquetWriter {
+ public:
+  explicit ParquetFileWriter(const std::string& path) : path_(path) {}
+
+  absl::Status Open() { return Checked(OpenFile()); }
+  absl::Status Append(const HistoryEvent& event) override { return Checked(AppendRow(event)); }
+  absl::Status Finish() override { return Checked(Close()); }
+
+ private:
+  absl::Status Checked(const arrow::Status& status) const {
+    return status.ok() ? absl::OkStatus() : ToStatus(status, path_, "history file cannot be written");
   }
-  properties.disable_dictionary("event_id_hash");
-  ARROW_ASSIGN_OR_RAISE(const auto file, arrow::io::FileOutputStream::Open(path));
-  ARROW_ASSIGN_OR_RAISE(const auto writer, parquet::arrow::FileWriter::Open(*schema, arrow::default_memory_pool(), file,
-                                                                            properties.build()));
-  for (size_t begin = 0; begin < events.size(); begin += kRowGroupRows) {
-    const absl::Span<const HistoryEvent> rows = events.subspan(begin, kRowGroupRows);
-    RowGroup group;
-    for (const HistoryEvent& row : rows) {
-      ARROW_RETURN_NOT_OK(group.Append(row));
+
+  arrow::Status OpenFile() {
+    parquet::WriterProperties::Builder properties;
+    properties.compression(arrow::Compression::ZSTD)->version(parquet::ParquetVersion::PARQUET_2_6);
+    // A file is a function of its events: nothing of the machine or the time goes in.
+    properties.created_by("tributary");
+    for (const char* column : {"offset", "record_time_unix_ms", "event_time_unix_ms"}) {
+      properties.disable_dictionary(column)->encoding(column, parquet::Encoding::DELTA_BINARY_PACKED);
     }
-    ARROW_ASSIGN_OR_RAISE(const auto batch, group.Finish(schema, static_cast<int64_t>(rows.size())));
-    ARROW_RETURN_NOT_OK(writer->NewBufferedRowGroup());
-    ARROW_RETURN_NOT_OK(writer->WriteRecordBatch(*batch));
+    properties.disable_dictionary("event_id_hash");
+    ARROW_ASSIGN_OR_RAISE(file_, arrow::io::FileOutputStream::Open(path_));
+    ARROW_ASSIGN_OR_RAISE(
+        writer_, parquet::arrow::FileWriter::Open(*schema_, arrow::default_memory_pool(), file_, properties.build()));
+    return arrow::Status::OK();
   }
-  ARROW_RETURN_NOT_OK(writer->Close());
-  ARROW_RETURN_NOT_OK(file->Flush());
-  if (::fsync(file->file_descriptor()) != 0) {
-    return arrow::internal::IOErrorFromErrno(errno, "fsync failed");
+
+  arrow::Status AppendRow(const HistoryEvent& event) {
+    ARROW_RETURN_NOT_OK(group_.Append(event));
+    return ++rows_ == kRowGroupRows ? WriteGroup() : arrow::Status::OK();
   }
-  return file->Close();
-}
+
+  arrow::Status WriteGroup() {
+    ARROW_ASSIGN_OR_RAISE(const auto batch, group_.Finish(schema_, rows_));
+    rows_ = 0;
+    ARROW_RETURN_NOT_OK(writer_->NewBufferedRowGroup());
+    return writer_->WriteRecordBatch(*batch);
+  }
+
+  arrow::Status Close() {
+    if (rows_ > 0) {
+      ARROW_RETURN_NOT_OK(WriteGroup());
+    }
+    ARROW_RETURN_NOT_OK(writer_->Close());
+    ARROW_RETURN_NOT_OK(file_->Flush());
+    if (::fsync(file_->file_descriptor()) != 0) {
+      return arrow::internal::IOErrorFromErrno(errno, "fsync failed");
+    }
+    return file_->Close();
+  }
+
+  const std::string path_;
+  const std::shared_ptr<arrow::Schema> schema_ = Schema();
+  std::shared_ptr<arrow::io::FileOutputStream> file_;
+  std::unique_ptr<parquet::arrow::FileWriter> writer_;
+  RowGroup group_;
+  int64_t rows_ = 0;              // In `group_`.
+};
 
 // Leaves of the Parquet schema to read: those of `columns` and the four that are always there.
 std::vector<int> Leaves(const HistoryColumns& c) {
@@ -233,9 +263,18 @@ class BatchView {
 
 }  // namespace
 
+absl::StatusOr<std::unique_ptr<ParquetWriter>> ParquetWriter::Create(const std::string& path) {
+  auto writer = std::make_unique<ParquetFileWriter>(path);
+  TRIBUTARY_RETURN_IF_ERROR(writer->Open());
+  return writer;
+}
+
 absl::Status WriteParquetFile(const std::string& path, absl::Span<const HistoryEvent> events) {
-  const arrow::Status status = Write(path, events);
-  return status.ok() ? absl::OkStatus() : ToStatus(status, path, "history file cannot be written");
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<ParquetWriter> writer, ParquetWriter::Create(path));
+  for (const HistoryEvent& event : events) {
+    TRIBUTARY_RETURN_IF_ERROR(writer->Append(event));
+  }
+  return writer->Finish();
 }
 
 absl::Status ReadParquetFile(const std::string& path, const HistoryColumns& columns,

@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "batch_layer/history/history.h"
 
@@ -17,7 +19,19 @@
 // The schema only grows, by columns at the end; it is part of the history's format version.
 namespace tributary::batch {
 
-// Writes and syncs the file. ResourceExhausted: disk full; Unavailable: other errors of the file system.
+// Writes one file, a row group (262,144 events) in memory at a time. Equal events give equal bytes, however they were
+// handed over. ResourceExhausted: disk full; Unavailable: other errors of the file system. After one of them, and when the
+// object goes without Finish, what is there is to be thrown away. Not thread-safe.
+class ParquetWriter {
+ public:
+  static absl::StatusOr<std::unique_ptr<ParquetWriter>> Create(const std::string& path);
+  virtual ~ParquetWriter() = default;
+  virtual absl::Status Append(const HistoryEvent& event) = 0;
+  // Syncs the file.
+  virtual absl::Status Finish() = 0;
+};
+
+// Writes and syncs the file, as ParquetWriter.
 absl::Status WriteParquetFile(const std::string& path, absl::Span<const HistoryEvent> events);
 
 // Visits the events of the file in order. The visited object is used again. DataLoss: not such a file.

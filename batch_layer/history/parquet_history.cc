@@ -26,6 +26,7 @@
 //   LOCK                              held by the process that has it open
 //   events/p3-1024-2048.parquet       partition 3, offsets [1024, 2048)
 //   events/import-7-0.parquet         piece 0 of the import with ordinal 7
+//   events/r12-p3-0-4096.parquet      in place of other files, the 12th that was: partition 3, offsets [0, 4096)
 //   catalogues/<xxh64>.catalogue.gz   items of imports, and catalogues as runs read them
 // Files that the manifest does not name are left from a process that died, and go at the next Open; catalogues stay.
 namespace tributary::batch {
@@ -35,6 +36,12 @@ namespace fs = std::filesystem;
 
 constexpr char kManifestName[] = "HISTORY.json";
 constexpr size_t kEventsPerFile = 1'000'000;      // Bounds the memory of one import and of one scan step.
+
+std::string RewrittenName(int64_t rewrite, const v1::HistorySegment& segment) {
+  const bool imports = segment.partition() == Value(kImportPartition);
+  return absl::StrFormat("events/r%d-%s-%d-%d.parquet", rewrite, imports ? "imports" : absl::StrCat("p", segment.partition()),
+                         segment.begin_offset(), segment.end_offset());
+}
 
 class ParquetHistory final : public History {
  public:
@@ -49,6 +56,7 @@ class ParquetHistory final : public History {
   absl::Status RecordGap(PartitionId partition, Offset to) override;
   absl::StatusOr<std::unique_ptr<HistoryImport>> BeginImport(uint64_t xxh64, const std::string& name) override;
   absl::Status Scan(const HistoryScan& scan, const std::function<absl::Status(const HistoryEvent&)>& visit) override;
+  absl::StatusOr<CompactionReport> Compact(const CompactionLimits& limits, const std::function<bool()>& stopped) override;
   absl::StatusOr<std::vector<v1::Item>> ReadImportItems(int64_t ordinal) const override;
   absl::StatusOr<std::string> PutCatalogue(absl::Span<const v1::CatalogueEntry> entries) override;
   absl::StatusOr<std::vector<v1::CatalogueEntry>> ReadCatalogue(const std::string& file) const override;
@@ -56,6 +64,9 @@ class ParquetHistory final : public History {
   std::string Path(const std::string& file) const { return options_.dir + "/" + file; }
   // Writes one file of events and fills in file, size, checksum, events and offsets of `segment`.
   absl::Status WriteSegment(const std::string& file, absl::Span<const HistoryEvent> events, v1::HistorySegment* segment);
+  // The same; `write` fills the file, `events` counts what it wrote.
+  absl::Status WriteSegment(const std::string& file, const std::function<absl::Status(ParquetWriter&, int64_t* events)>& write,
+                            v1::HistorySegment* segment);
   // Makes `next` the manifest, on disk first.
   absl::Status Replace(v1::HistoryManifest next);
 
@@ -64,6 +75,9 @@ class ParquetHistory final : public History {
   absl::Status CheckFiles() const;
   absl::Status RemoveLeftovers() const;
   absl::Status Verify(const v1::HistorySegment& segment);
+  // Puts one new file in the place of the segments `group`, then deletes theirs.
+  absl::Status Merge(const std::vector<int>& group, CompactionReport* report);
+  void RemoveFile(const std::string& file);
 
   const HistoryOptions options_;
   std::unique_ptr<FileLock> lock_;
@@ -246,20 +260,33 @@ absl::Status ParquetHistory::Replace(v1::HistoryManifest next) {
 
 absl::Status ParquetHistory::WriteSegment(const std::string& file, absl::Span<const HistoryEvent> events,
                                           v1::HistorySegment* segment) {
-  const std::string partial = Path(file) + ".tmp";
-  absl::Status status = WriteParquetFile(partial, events);
-  if (status.ok()) {
-    const absl::StatusOr<FileSum> sum = SumFile(partial);
-    if (sum.ok()) {
-      segment->set_file(file);
-      segment->set_size_bytes(sum->size_bytes);
-      segment->set_xxh64(sum->xxh64);
-      segment->set_events(static_cast<int64_t>(events.size()));
-      status = RenameDurably(partial, Path(file));
-    } else {
-      status = sum.status();
+  const auto write = [events](ParquetWriter& writer, int64_t* written) -> absl::Status {
+    for (const HistoryEvent& event : events) {
+      TRIBUTARY_RETURN_IF_ERROR(writer.Append(event));
+      ++*written;
     }
-  }
+    return absl::OkStatus();
+  };
+  return WriteSegment(file, write, segment);
+}
+
+absl::Status ParquetHistory::WriteSegment(const std::string& file,
+                                          const std::function<absl::Status(ParquetWriter&, int64_t* events)>& write,
+                                          v1::HistorySegment* segment) {
+  const std::string partial = Path(file) + ".tmp";
+  const auto complete = [&]() -> absl::Status {
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<ParquetWriter> writer, ParquetWriter::Create(partial));
+    int64_t events = 0;
+    TRIBUTARY_RETURN_IF_ERROR(write(*writer, &events));
+    TRIBUTARY_RETURN_IF_ERROR(writer->Finish());
+    TRIBUTARY_ASSIGN_OR_RETURN(const FileSum sum, SumFile(partial));
+    segment->set_file(file);
+    segment->set_size_bytes(sum.size_bytes);
+    segment->set_xxh64(sum.xxh64);
+    segment->set_events(events);
+    return RenameDurably(partial, Path(file));
+  };
+  const absl::Status status = complete();
   if (!status.ok()) {
     ::unlink(partial.c_str());
   }
@@ -384,6 +411,83 @@ absl::Status ParquetHistory::Scan(const HistoryScan& scan,
   return absl::OkStatus();
 }
 
+absl::StatusOr<CompactionReport> ParquetHistory::Compact(const CompactionLimits& limits,
+                                                         const std::function<bool()>& stopped) {
+  CHECK_GE(limits.min_files, 2);
+  CompactionReport report;
+  for (;;) {
+    const std::vector<std::vector<int>> groups = PlanCompaction(manifest_, limits);
+    if (groups.empty()) {
+      return report;
+    }
+    if (stopped()) {
+      return absl::CancelledError("stopped while merging files of the history");
+    }
+    TRIBUTARY_RETURN_IF_ERROR(Merge(groups.front(), &report));
+  }
+}
+
+absl::Status ParquetHistory::Merge(const std::vector<int>& group, CompactionReport* report) {
+  v1::HistoryManifest next = manifest_;
+  next.set_rewrites(manifest_.rewrites() + 1);
+  v1::HistorySegment merged = manifest_.segments(group.front());
+  merged.set_end_offset(manifest_.segments(group.back()).end_offset());
+  int64_t expected = 0;
+  std::vector<std::string> replaced;
+  for (const int i : group) {
+    const v1::HistorySegment& segment = manifest_.segments(i);
+    merged.set_record_time_unix_ms(std::max(merged.record_time_unix_ms(), segment.record_time_unix_ms()));
+    if (!segment.file().empty()) {
+      TRIBUTARY_RETURN_IF_ERROR(Verify(segment));
+      replaced.push_back(segment.file());
+      expected += segment.events();
+      report->bytes_before += segment.size_bytes();
+    }
+  }
+  const auto write = [&](ParquetWriter& writer, int64_t* events) -> absl::Status {
+    for (const std::string& file : replaced) {
+      TRIBUTARY_RETURN_IF_ERROR(ReadParquetFile(Path(file), HistoryColumns::All(), [&](const HistoryEvent& event) {
+        ++*events;
+        return writer.Append(event);
+      }));
+    }
+    return *events == expected ? absl::OkStatus()
+                               : absl::DataLossError(absl::StrCat("history files have another number of events: path=",
+                                                                  Path(replaced.front()), " and ", replaced.size() - 1,
+                                                                  " more events=", *events, " expected=", expected));
+  };
+  TRIBUTARY_RETURN_IF_ERROR(WriteSegment(RewrittenName(next.rewrites(), merged), write, &merged));
+  report->bytes_after += merged.size_bytes();
+  report->files_before += static_cast<int64_t>(replaced.size());
+  ++report->files_after;
+  const std::string file = merged.file();
+  const std::set<int> gone(group.begin(), group.end());
+  next.clear_segments();
+  for (int i = 0; i < manifest_.segments_size(); ++i) {
+    if (i == group.front()) {
+      *next.add_segments() = std::move(merged);
+    } else if (gone.count(i) == 0) {
+      *next.add_segments() = manifest_.segments(i);
+    }
+  }
+  if (absl::Status status = Replace(std::move(next)); !status.ok()) {
+    ::unlink(Path(file).c_str());
+    return status;
+  }
+  for (const std::string& old : replaced) {
+    RemoveFile(old);
+  }
+  return absl::OkStatus();
+}
+
+// A file that the manifest names no more. What cannot be deleted now goes at the next Open.
+void ParquetHistory::RemoveFile(const std::string& file) {
+  verified_.erase(file);
+  if (::unlink(Path(file).c_str()) != 0) {
+    PLOG(WARNING) << "history: an old file cannot be removed yet: " << Path(file);
+  }
+}
+
 absl::StatusOr<std::vector<v1::Item>> ParquetHistory::ReadImportItems(int64_t ordinal) const {
   std::vector<v1::Item> items;
   const std::string& file = manifest_.import_catalogues(static_cast<int>(ordinal));
@@ -416,6 +520,12 @@ absl::StatusOr<std::vector<v1::CatalogueEntry>> ParquetHistory::ReadCatalogue(co
 }
 
 }  // namespace
+
+std::string Describe(const CompactionReport& report) {
+  return absl::StrFormat("%d files merged into %d, %.1f MiB into %.1f", report.files_before, report.files_after,
+                         static_cast<double>(report.bytes_before) / (1 << 20),
+                         static_cast<double>(report.bytes_after) / (1 << 20));
+}
 
 HistoryColumns HistoryColumns::All() { return {true, true, true, true, true, true, true, true, true, true, true}; }
 

@@ -43,6 +43,7 @@ std::string ConfigDigest(const v1::Config& config) {
   relevant.mutable_batch()->clear_late_run_gap_seconds();
   relevant.mutable_batch()->clear_retire_grace_seconds();
   relevant.mutable_batch()->clear_gate();
+  relevant.mutable_batch()->clear_history();
   relevant.mutable_merge()->set_dislike_rating_at_most(config.merge().dislike_rating_at_most());
   const std::string bytes = relevant.SerializeAsString();
   return absl::StrFormat("%016x", XXH64(bytes.data(), bytes.size(), 0));
@@ -79,6 +80,11 @@ class BatchRun {
       TRIBUTARY_RETURN_IF_ERROR(Step("activate", [this] { return Activate(); }));
     }
     TRIBUTARY_RETURN_IF_ERROR(Step("generations", [this] { return Settle(); }));
+    // Last: no snapshot waits for it.
+    if (const CompactionLimits limits = CompactionLimitsOf(config_.batch());
+        !PlanCompaction(history_.manifest(), limits).empty()) {
+      TRIBUTARY_RETURN_IF_ERROR(Step("compaction", [&] { return CompactHistory(limits); }));
+    }
     return std::move(report_);
   }
 
@@ -272,6 +278,11 @@ class BatchRun {
     return absl::StrFormat("%d old ones deleted", report_.removed.size());
   }
 
+  Result CompactHistory(const CompactionLimits& limits) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const CompactionReport report, history_.Compact(limits, options_.stopped));
+    return Describe(report);
+  }
+
   const v1::Config& config_;
   const RunOptions& options_;
   History& history_;
@@ -289,6 +300,10 @@ class BatchRun {
 };
 
 }  // namespace
+
+CompactionLimits CompactionLimitsOf(const v1::BatchConfig& config) {
+  return {.file_bytes = config.history().compact_file_bytes(), .min_files = config.history().compact_files()};
+}
 
 absl::StatusOr<RunReport> RunBatch(const v1::Config& config, const RunOptions& options, History& history, EventLog* log,
                                    const Clock& clock) {

@@ -42,6 +42,8 @@ struct RunReport {
   std::vector<Generation> removed;                   // Old generations.
 };
 
+CompactionLimits CompactionLimitsOf(const v1::BatchConfig& config);
+
 // `config`: complete and valid. `log`: null without Kafka, then only the history as it is counts; W is where it ends.
 // One run at a time over a snapshots directory, whatever its history: it first removes what killed runs left there, and
 // lets the gate judge a generation that one of them wrote and did not judge.

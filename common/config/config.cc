@@ -151,6 +151,9 @@ v1::Config DefaultConfig() {
   gate->set_max_popular_churn(0.5);
   gate->set_max_shrink(0.2);
   gate->set_max_growth(5);
+  auto* history = batch->mutable_history();
+  history->set_compact_file_bytes(128LL << 20);
+  history->set_compact_files(8);
 
   auto* speed = config.mutable_speed();
   speed->set_group("tributary-speed");
@@ -232,6 +235,8 @@ absl::Status ValidateConfig(const v1::Config& config) {
       {"batch.gate.max_popular_churn", batch.gate().max_popular_churn(), 0, 1},
       {"batch.gate.max_shrink", batch.gate().max_shrink(), 0, 1},
       {"batch.gate.max_growth", batch.gate().max_growth(), 1, 1e9},
+      {"batch.history.compact_file_bytes", double(batch.history().compact_file_bytes()), 1024, double(16LL << 30)},
+      {"batch.history.compact_files", double(batch.history().compact_files()), 2, 1000},
       {"speed.checkpoint_ms", double(speed.checkpoint_ms()), 10, 10000},
       {"speed.max_facts_per_user", double(speed.max_facts_per_user()), 64, 1 << 20},
       {"speed.allowed_lateness_seconds", double(speed.allowed_lateness_seconds()), 0, 86400.0 * 365},

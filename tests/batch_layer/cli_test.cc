@@ -75,6 +75,17 @@ TEST_F(CliTest, MistakesExitWith2AndNameWhatIsWrong) {
   EXPECT_THAT(err_, HasSubstr("--until"));
 }
 
+TEST_F(CliTest, HistoryCompactMergesSmallFiles) {
+  ASSERT_EQ(Run(Config() + "import " + file_ + " --mapping " + mapping_), 0) << err_;
+  dir_.Write("more.csv", "time,user,item\n1300000002,u,i\n");
+  ASSERT_EQ(Run(Config() + "import " + dir_.Join("more.csv") + " --mapping " + mapping_), 0) << err_;
+  ASSERT_EQ(Run(Config() + "history compact --set 'batch { history { compact_files: 2 } }'"), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("2 files merged into 1"));
+  ASSERT_EQ(Run(Config() + "run --no-kafka"), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("3 events of 2 users"));
+  EXPECT_EQ(Run(Config() + "history"), 2);
+}
+
 TEST_F(CliTest, ASecondProcessExitsWith3) {
   ASSERT_EQ(Run(Config() + "run --no-kafka"), 0) << err_;
   const int lock = ::open(dir_.Join("history/LOCK").c_str(), O_RDWR | O_CLOEXEC);

@@ -28,6 +28,9 @@ v1::Config ConfigOf(const std::string& dir) {
   batch.set_neighbours(4);
   batch.set_popular_length(kItems);
   batch.set_retained_generations(2);
+  // A file of the history has about 10 kB, however few its events are: runs merge what they can, and leave some.
+  batch.mutable_history()->set_compact_file_bytes(40'000);
+  batch.mutable_history()->set_compact_files(2);
   return config;
 }
 

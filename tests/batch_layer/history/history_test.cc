@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -244,6 +247,205 @@ TEST_F(HistoryTest, ADamagedManifestIsDataLoss) {
   history_.reset();
   dir_.Write("history/HISTORY.json", "{ not json");
   EXPECT_EQ(TryOpen().status().code(), absl::StatusCode::kDataLoss);
+}
+
+constexpr CompactionLimits kMergeAll = {.file_bytes = 1 << 20, .min_files = 2};
+bool Never() { return false; }
+
+class CompactionTest : public HistoryTest {
+ protected:
+  // Two partitions with a gap, ranges without events and imports, each piece in a file of its own.
+  void SomeFiles() {
+    Import(77, {2, 5});
+    ASSERT_TRUE(Append(0, 0, 2, {At(0, 0, 10), At(0, 1, 20)}, 20).ok());
+    ASSERT_TRUE(Append(1, 0, 4, {At(1, 3, 15)}, 15).ok());
+    ASSERT_TRUE(Append(0, 2, 4, {}, 25).ok());
+    Import(78, {1});
+    ASSERT_TRUE(Append(0, 4, 6, {At(0, 5, 30)}, 30).ok());
+    ASSERT_TRUE(history_->RecordGap(PartitionId{0}, Offset{10}).ok());
+    ASSERT_TRUE(Append(0, 10, 12, {At(0, 11, 40)}, 41).ok());
+    ASSERT_TRUE(Append(0, 12, 14, {}, 50).ok());
+  }
+  std::vector<std::string> Files() const {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(File("events"))) {
+      names.push_back(entry.path().filename());
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+  void ExpectWholeAgain(const std::vector<std::pair<int, int64_t>>& positions) {
+    Reopen();
+    EXPECT_EQ(Positions(), positions);
+    EXPECT_EQ(history_->End(PartitionId{0}).offset, Offset{14});
+    EXPECT_EQ(history_->End(PartitionId{0}).record_time_unix_ms, 50);
+    ASSERT_TRUE(history_->Compact(kMergeAll, &Never).ok());
+    EXPECT_EQ(Positions(), positions);
+    EXPECT_THAT(Files(), ElementsAre("p1-0-4.parquet", HasSubstr("imports-2-"), HasSubstr("p0-0-12")));
+  }
+};
+
+TEST_F(CompactionTest, SmallFilesOfAPartitionBecomeOneAndTheScanStaysTheSame) {
+  SomeFiles();
+  const auto positions = Positions();
+  const auto report = history_->Compact(kMergeAll, &Never);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->files_before, 5);
+  EXPECT_EQ(report->files_after, 2);
+  EXPECT_LT(report->bytes_after, report->bytes_before);
+  EXPECT_EQ(Positions(), positions);
+  EXPECT_THAT(Positions({.columns = {}, .partition = PartitionId{0}, .min_record_time_unix_ms = 35}),
+              ElementsAre(testing::Pair(0, 11)));
+  EXPECT_THAT(Files(), ElementsAre("p1-0-4.parquet", "r1-imports-2-1099511627778.parquet", "r2-p0-0-12.parquet"));
+  EXPECT_EQ(history_->manifest().segments_size(), 4) << "the two merged ones, partition 1, the end without events";
+  const std::string manifest = ReadText(File("HISTORY.json"));
+  const auto again = history_->Compact(kMergeAll, &Never);
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->files_after, 0);
+  EXPECT_EQ(ReadText(File("HISTORY.json")), manifest);
+  ExpectWholeAgain(positions);
+  ASSERT_TRUE(Append(0, 14, 16, {At(0, 15, 60)}, 60).ok());
+  EXPECT_EQ(Positions().size(), positions.size() + 1) << "and the history goes on";
+}
+
+TEST_F(CompactionTest, EveryFieldOfAnEventOutlivesIt) {
+  HistoryEvent full = At(0, 0, 10);
+  full.event.page = "page";
+  full.event.category = "category";
+  full.event.query = "query";
+  full.event.session_id = "session";
+  full.event.event_id_hash = 0xfedcba9876543210;
+  full.event.value_micros = 5;
+  full.event.quantity_micros = 6;
+  full.event.anonymous = true;
+  full.event.attributes = {{"store", "here"}};
+  full.event.experiment_bucket = "b";
+  ASSERT_TRUE(Append(0, 0, 1, {full}, 10).ok());
+  ASSERT_TRUE(Append(0, 1, 2, {At(0, 1, 11)}, 11).ok());
+  ASSERT_TRUE(history_->Compact(kMergeAll, &Never).ok());
+  std::vector<HistoryEvent> rows;
+  ASSERT_TRUE(history_->Scan({.columns = HistoryColumns::All()}, [&rows](const HistoryEvent& row) {
+                        rows.push_back(row);
+                        return absl::OkStatus();
+                      }).ok());
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].event.event_id_hash, full.event.event_id_hash);
+  EXPECT_EQ(rows[0].event.attributes, full.event.attributes);
+  EXPECT_EQ(rows[0].event.experiment_bucket, "b");
+  EXPECT_TRUE(rows[0].event.anonymous);
+  EXPECT_EQ(rows[0].record_time_unix_ms, 10);
+  EXPECT_EQ(rows[0].event.session_id, "session");
+  EXPECT_TRUE(rows[1].event.attributes.empty());
+}
+
+// What a process that dies leaves, at each point between two durable steps.
+TEST_F(CompactionTest, AKillAtAnyPointLeavesAWholeHistory) {
+  SomeFiles();
+  const auto positions = Positions();
+  history_.reset();
+  const std::string before = dir_.Join("before"), after = dir_.Join("after");
+  std::filesystem::copy(dir_.Join("history"), before, std::filesystem::copy_options::recursive);
+  Reopen();
+  ASSERT_TRUE(history_->Compact(kMergeAll, &Never).ok());
+  history_.reset();
+  std::filesystem::rename(dir_.Join("history"), after);
+  const auto restart_from = [&](const std::string& directory) {
+    history_.reset();
+    std::filesystem::remove_all(dir_.Join("history"));
+    std::filesystem::copy(directory, dir_.Join("history"), std::filesystem::copy_options::recursive);
+  };
+  const auto with_files_of = [&](const std::string& directory) {
+    std::filesystem::copy(directory + "/events", dir_.Join("history/events"),
+                          std::filesystem::copy_options::skip_existing);
+  };
+  restart_from(before);
+  dir_.Write("history/events/r1-imports-2-1099511627778.parquet.tmp", "half a file");
+  ExpectWholeAgain(positions);
+  restart_from(before);
+  with_files_of(after);     // The new file is there, the manifest does not name it.
+  ExpectWholeAgain(positions);
+  restart_from(before);
+  with_files_of(after);
+  dir_.Write("history/HISTORY.json.tmp", "{ half a manifest");
+  ExpectWholeAgain(positions);
+  restart_from(after);
+  with_files_of(before);    // The manifest names the new file, the old ones are there.
+  ExpectWholeAgain(positions);
+}
+
+TEST_F(CompactionTest, AStopAndAKillBetweenGroupsLeaveWhatIsDone) {
+  SomeFiles();
+  const auto positions = Positions();
+  int asked = 0;
+  EXPECT_EQ(history_->Compact(kMergeAll, [&asked] { return ++asked == 2; }).status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(history_->manifest().rewrites(), 1);
+  EXPECT_EQ(Positions(), positions);
+  history_.reset();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    auto opened = TryOpen();
+    (void)(*opened)->Compact(kMergeAll, [] { return ::raise(SIGKILL) == 0; });
+    ::_exit(1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status));
+  ExpectWholeAgain(positions);
+}
+
+TEST_F(CompactionTest, AManifestThatCannotBeWrittenLeavesTheOldFiles) {
+  SomeFiles();
+  const auto positions = Positions();
+  const std::vector<std::string> files = Files();
+  std::filesystem::create_directory(File("HISTORY.json.tmp"));
+  EXPECT_FALSE(history_->Compact(kMergeAll, &Never).ok());
+  EXPECT_EQ(Files(), files);
+  EXPECT_EQ(Positions(), positions);
+  EXPECT_EQ(history_->manifest().rewrites(), 0);
+  std::filesystem::remove(File("HISTORY.json.tmp"));
+  ExpectWholeAgain(positions);
+}
+
+TEST_F(CompactionTest, ADamagedFileIsNotMerged) {
+  SomeFiles();
+  std::string bytes = ReadText(File("events/p0-0-2.parquet"));
+  bytes[bytes.size() / 2] ^= 1;
+  dir_.Write("history/events/p0-0-2.parquet", bytes);
+  Reopen();
+  const absl::Status status = history_->Compact(kMergeAll, &Never).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(status.message(), HasSubstr("p0-0-2.parquet"));
+  EXPECT_THAT(Files(), testing::Contains("p0-0-2.parquet"));
+}
+
+v1::HistoryManifest WithFiles(const std::vector<std::pair<int, int64_t>>& partitions_and_sizes) {
+  v1::HistoryManifest manifest;
+  int64_t offset = 0;
+  for (const auto& [partition, bytes] : partitions_and_sizes) {
+    v1::HistorySegment& segment = *manifest.add_segments();
+    segment.set_partition(partition);
+    segment.set_begin_offset(offset);
+    segment.set_end_offset(++offset);
+    segment.set_size_bytes(bytes);
+    if (bytes > 0) segment.set_file("f");
+  }
+  return manifest;
+}
+
+TEST(PlanCompactionTest, GroupsAreOfOnePartitionUpToTheSizeAndAtLeastSoMany) {
+  const CompactionLimits limits = {.file_bytes = 100, .min_files = 3};
+  EXPECT_THAT(PlanCompaction(WithFiles({}), limits), IsEmpty());
+  EXPECT_THAT(PlanCompaction(WithFiles({{0, 10}, {0, 10}}), limits), IsEmpty());
+  EXPECT_THAT(PlanCompaction(WithFiles({{0, 10}, {0, 10}, {0, 10}}), limits), ElementsAre(ElementsAre(0, 1, 2)));
+  EXPECT_THAT(PlanCompaction(WithFiles({{0, 10}, {1, 10}, {0, 10}, {1, 10}, {0, 10}}), limits),
+              ElementsAre(ElementsAre(0, 2, 4)));
+  EXPECT_THAT(PlanCompaction(WithFiles({{0, 10}, {0, 10}, {0, 50}, {0, 10}, {0, 10}}), limits), IsEmpty())
+      << "a file of half the size stays, and parts what lies before it from what comes after";
+  EXPECT_THAT(PlanCompaction(WithFiles({{0, 49}, {0, 49}, {0, 49}, {0, 49}, {0, 49}}), limits),
+              ElementsAre(ElementsAre(0, 1, 2)));
+  EXPECT_THAT(PlanCompaction(WithFiles({{0, 0}, {0, 9}, {0, 0}, {0, 9}, {0, 9}, {0, 0}}), limits),
+              ElementsAre(ElementsAre(0, 1, 2, 3, 4)))
+      << "ranges without events go in, but for those at the end, which still grow";
 }
 
 // A limit on file sizes gives the errors that a full disk gives.

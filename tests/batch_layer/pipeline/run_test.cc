@@ -261,6 +261,27 @@ TEST_F(RunTest, TheSameInputGivesTheSameDigestOnAnyNumberOfThreadsAndSegments) {
   EXPECT_NE(other_seed->manifest.content_digest(), first->manifest.content_digest());
 }
 
+// Each run finds new events, whose file is merged with the one before.
+TEST_F(RunTest, ARunMergesSmallFilesAndTheDigestStaysWhatItWas) {
+  config_.mutable_batch()->mutable_history()->set_compact_files(2);
+  std::vector<std::string> steps;
+  options_.on_step = [&steps](absl::string_view step, absl::Duration, absl::string_view) { steps.emplace_back(step); };
+  SomeShopping();
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(steps, Not(Contains("compaction"))) << "one file a partition";
+  SomeShopping();
+  const auto second = Run();
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(steps.back(), "compaction");
+  EXPECT_EQ(history_->manifest().segments_size(), 2);
+  steps.clear();
+  const auto third = Run();
+  ASSERT_TRUE(third.ok()) << third.status();
+  EXPECT_THAT(steps, Not(Contains("compaction")));
+  EXPECT_EQ(third->manifest.content_digest(), second->manifest.content_digest());
+  EXPECT_EQ(third->manifest.config_digest(), second->manifest.config_digest());
+}
+
 TEST_F(RunTest, TheManifestHasWhatAValidationSliceSaidOnAnyNumberOfThreads) {
   for (int user = 0; user < 210; ++user) {     // Enough for a slice.
     for (int item = 0; item < 6; ++item) {
