@@ -206,6 +206,9 @@ absl::Status Import(const Flags& flags, const v1::Config& config) {
   }
   std::cout << absl::StrFormat("%s: %d events, %d items, %d rows rejected, %d skipped, %d outside the time limits\n",
                                flags.file, report.accepted, report.items, report.rejected, report.skipped, report.outside);
+  if (report.forgotten > 0) {
+    std::cout << report.forgotten << " events of users who were forgotten since, taken in without them\n";
+  }
   for (const auto& [type, events] : report.by_type) {
     std::cout << absl::StrFormat("  %-16s %10d\n", type, events);
   }

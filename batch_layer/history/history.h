@@ -73,10 +73,12 @@ class HistoryImport {
   virtual ~HistoryImport() = default;
   // Its place in the list of imports: an event's offset is ordinal * 2^40 + line.
   virtual int64_t ordinal() const = 0;
-  // Events by ascending line.
+  // Events by ascending line. What a FORGET that the history knows hides goes in without the person (forgotten_users.h).
   virtual absl::Status Append(absl::Span<const HistoryEvent> events) = 0;
   // `items`: the catalogue derived from the file, by item id.
   virtual absl::Status Commit(int64_t rejected, absl::Span<const v1::Item> items) = 0;
+  // So many went in without the person, so far.
+  virtual int64_t forgotten() const = 0;
 };
 
 struct CompactionReport {
@@ -88,6 +90,14 @@ struct CompactionReport {
 
 // For people.
 std::string Describe(const CompactionReport& report);
+
+struct ForgetReport {
+  int64_t users = 0;                 // Newly listed, or listed with a later time.
+  int64_t events = 0;                // Lost their person now.
+  int64_t files = 0;                 // Were written anew for it.
+  int64_t waiting = 0;               // Events that keep it for now (forgotten_users.h).
+};
+std::string Describe(const ForgetReport& report);
 
 struct HistoryOptions {
   std::string dir;                   // Created when missing.
@@ -128,6 +138,12 @@ class History {
   // place of the old ones; only then they go. So a kill at any point leaves either, and each costs at most its own group
   // again. Memory: one row group (ParquetWriter). Cancelled: `stopped`, asked between groups; what is done stays.
   virtual absl::StatusOr<CompactionReport> Compact(const CompactionLimits& limits, const std::function<bool()>& stopped) = 0;
+
+  // Lists the users of all FORGET events, and takes the person out of what they hide (forgotten_users.h says what that
+  // means, and what waits). First the list is durable, then one file after the other is replaced as Compact does it; the
+  // next call goes on where one was killed. Reads each new file once, all files when a user is newly listed. `now_unix_ms`:
+  // of the machine; tells partitions that are silent. Cancelled: `stopped`, asked between files.
+  virtual absl::StatusOr<ForgetReport> Forget(int64_t now_unix_ms, const std::function<bool()>& stopped) = 0;
 
   // Items derived from an import, by item id.
   virtual absl::StatusOr<std::vector<v1::Item>> ReadImportItems(int64_t ordinal) const = 0;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <set>
 #include <utility>
@@ -15,8 +16,10 @@
 #include "absl/strings/str_format.h"
 #include "batch_layer/history/catalogue_file.h"
 #include "batch_layer/history/files.h"
+#include "batch_layer/history/forgotten_users.h"
 #include "batch_layer/history/history.h"
 #include "batch_layer/history/parquet_file.h"
+#include "common/event/user_digest.h"
 #include "common/process/file_lock.h"
 #include "common/status/status_macros.h"
 #include "glog/logging.h"
@@ -43,6 +46,30 @@ std::string RewrittenName(int64_t rewrite, const v1::HistorySegment& segment) {
                          segment.begin_offset(), segment.end_offset());
 }
 
+// Writes the events of one segment, and keeps what the manifest says of them.
+class SegmentWriter {
+ public:
+  SegmentWriter(ParquetWriter& file, v1::HistorySegment* segment) : file_(file), segment_(segment) {
+    segment->set_events(0);
+    segment->set_last_event_time_unix_ms(0);
+    segment->set_forgets_listed(true);
+  }
+  absl::Status Append(const HistoryEvent& row) {
+    segment_->set_events(segment_->events() + 1);
+    segment_->set_last_event_time_unix_ms(std::max(segment_->last_event_time_unix_ms(), row.event.event_time_unix_ms));
+    if (IsForget(row.event)) {
+      segment_->set_forgets_listed(false);
+    }
+    return file_.Append(row);
+  }
+  // A FORGET whose person is still in it.
+  static bool IsForget(const Event& event) { return event.type == v1::FORGET && !event.user_id.empty(); }
+
+ private:
+  ParquetWriter& file_;
+  v1::HistorySegment* const segment_;
+};
+
 class ParquetHistory final : public History {
  public:
   explicit ParquetHistory(HistoryOptions options) : options_(std::move(options)) {}
@@ -57,15 +84,15 @@ class ParquetHistory final : public History {
   absl::StatusOr<std::unique_ptr<HistoryImport>> BeginImport(uint64_t xxh64, const std::string& name) override;
   absl::Status Scan(const HistoryScan& scan, const std::function<absl::Status(const HistoryEvent&)>& visit) override;
   absl::StatusOr<CompactionReport> Compact(const CompactionLimits& limits, const std::function<bool()>& stopped) override;
+  absl::StatusOr<ForgetReport> Forget(int64_t now_unix_ms, const std::function<bool()>& stopped) override;
   absl::StatusOr<std::vector<v1::Item>> ReadImportItems(int64_t ordinal) const override;
   absl::StatusOr<std::string> PutCatalogue(absl::Span<const v1::CatalogueEntry> entries) override;
   absl::StatusOr<std::vector<v1::CatalogueEntry>> ReadCatalogue(const std::string& file) const override;
 
   std::string Path(const std::string& file) const { return options_.dir + "/" + file; }
-  // Writes one file of events and fills in file, size, checksum, events and offsets of `segment`.
+  // Writes one file of events and fills in what `segment` says of it: all but offsets and record time.
   absl::Status WriteSegment(const std::string& file, absl::Span<const HistoryEvent> events, v1::HistorySegment* segment);
-  // The same; `write` fills the file, `events` counts what it wrote.
-  absl::Status WriteSegment(const std::string& file, const std::function<absl::Status(ParquetWriter&, int64_t* events)>& write,
+  absl::Status WriteSegment(const std::string& file, const std::function<absl::Status(SegmentWriter&)>& write,
                             v1::HistorySegment* segment);
   // Makes `next` the manifest, on disk first.
   absl::Status Replace(v1::HistoryManifest next);
@@ -77,7 +104,13 @@ class ParquetHistory final : public History {
   absl::Status Verify(const v1::HistorySegment& segment);
   // Puts one new file in the place of the segments `group`, then deletes theirs.
   absl::Status Merge(const std::vector<int>& group, CompactionReport* report);
-  void RemoveFile(const std::string& file);
+  // Makes `next` the manifest, which names the file `added` in place of `gone`; then deletes these, or at the next Open.
+  absl::Status ReplaceFiles(v1::HistoryManifest next, const std::string& added, const std::vector<std::string>& gone);
+  absl::Status ReadSegment(const v1::HistorySegment& segment, const HistoryColumns& columns,
+                           const std::function<absl::Status(const HistoryEvent&)>& visit);
+  absl::Status ListForgets(ForgetReport* report);
+  // Events of a partition with a record time below this need their person no more.
+  int64_t DueBelow(PartitionId partition, int64_t now_unix_ms) const;
 
   const HistoryOptions options_;
   std::unique_ptr<FileLock> lock_;
@@ -87,7 +120,8 @@ class ParquetHistory final : public History {
 
 class ParquetImport final : public HistoryImport {
  public:
-  ParquetImport(ParquetHistory& history, uint64_t xxh64, const std::string& name) : history_(history) {
+  ParquetImport(ParquetHistory& history, uint64_t xxh64, const std::string& name)
+      : history_(history), forgotten_(history.manifest()) {
     file_.set_xxh64(xxh64);
     file_.set_name(name);
     ordinal_ = history.manifest().imports_size();
@@ -101,6 +135,7 @@ class ParquetImport final : public HistoryImport {
   }
 
   int64_t ordinal() const override { return ordinal_; }
+  int64_t forgotten() const override { return forgotten_events_; }
 
   absl::Status Append(absl::Span<const HistoryEvent> events) override {
     for (const HistoryEvent& event : events) {
@@ -110,6 +145,10 @@ class ParquetImport final : public HistoryImport {
       }
       next_ = Next(event.position.offset);
       pending_.push_back(event);
+      if (forgotten_.Hides(event.event)) {
+        Anonymise(&pending_.back().event);
+        ++forgotten_events_;
+      }
       if (pending_.size() >= kEventsPerFile) {
         TRIBUTARY_RETURN_IF_ERROR(WritePending());
       }
@@ -149,6 +188,7 @@ class ParquetImport final : public HistoryImport {
     segment.set_end_offset(Value(next_));
     TRIBUTARY_RETURN_IF_ERROR(history_.WriteSegment(
         absl::StrFormat("events/import-%d-%d.parquet", ordinal_, segments_.size()), pending_, &segment));
+    segment.set_forgotten(history_.manifest().forgotten_size());
     file_.set_accepted(file_.accepted() + static_cast<int64_t>(pending_.size()));
     segments_.push_back(std::move(segment));
     pending_.clear();
@@ -156,6 +196,8 @@ class ParquetImport final : public HistoryImport {
   }
 
   ParquetHistory& history_;
+  ForgottenUsers forgotten_;
+  int64_t forgotten_events_ = 0;
   v1::ImportedFile file_;
   int64_t ordinal_ = 0;
   Offset next_{0};
@@ -260,10 +302,9 @@ absl::Status ParquetHistory::Replace(v1::HistoryManifest next) {
 
 absl::Status ParquetHistory::WriteSegment(const std::string& file, absl::Span<const HistoryEvent> events,
                                           v1::HistorySegment* segment) {
-  const auto write = [events](ParquetWriter& writer, int64_t* written) -> absl::Status {
+  const auto write = [events](SegmentWriter& writer) -> absl::Status {
     for (const HistoryEvent& event : events) {
       TRIBUTARY_RETURN_IF_ERROR(writer.Append(event));
-      ++*written;
     }
     return absl::OkStatus();
   };
@@ -271,19 +312,18 @@ absl::Status ParquetHistory::WriteSegment(const std::string& file, absl::Span<co
 }
 
 absl::Status ParquetHistory::WriteSegment(const std::string& file,
-                                          const std::function<absl::Status(ParquetWriter&, int64_t* events)>& write,
+                                          const std::function<absl::Status(SegmentWriter&)>& write,
                                           v1::HistorySegment* segment) {
   const std::string partial = Path(file) + ".tmp";
   const auto complete = [&]() -> absl::Status {
     TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<ParquetWriter> writer, ParquetWriter::Create(partial));
-    int64_t events = 0;
-    TRIBUTARY_RETURN_IF_ERROR(write(*writer, &events));
+    SegmentWriter events(*writer, segment);
+    TRIBUTARY_RETURN_IF_ERROR(write(events));
     TRIBUTARY_RETURN_IF_ERROR(writer->Finish());
     TRIBUTARY_ASSIGN_OR_RETURN(const FileSum sum, SumFile(partial));
     segment->set_file(file);
     segment->set_size_bytes(sum.size_bytes);
     segment->set_xxh64(sum.xxh64);
-    segment->set_events(events);
     return RenameDurably(partial, Path(file));
   };
   const absl::Status status = complete();
@@ -432,35 +472,34 @@ absl::Status ParquetHistory::Merge(const std::vector<int>& group, CompactionRepo
   next.set_rewrites(manifest_.rewrites() + 1);
   v1::HistorySegment merged = manifest_.segments(group.front());
   merged.set_end_offset(manifest_.segments(group.back()).end_offset());
+  merged.set_forgotten(manifest_.forgotten_size());
   int64_t expected = 0;
-  std::vector<std::string> replaced;
+  bool forgets_listed = true;
+  std::vector<const v1::HistorySegment*> replaced;
   for (const int i : group) {
     const v1::HistorySegment& segment = manifest_.segments(i);
     merged.set_record_time_unix_ms(std::max(merged.record_time_unix_ms(), segment.record_time_unix_ms()));
     if (!segment.file().empty()) {
-      TRIBUTARY_RETURN_IF_ERROR(Verify(segment));
-      replaced.push_back(segment.file());
+      replaced.push_back(&segment);
+      forgets_listed = forgets_listed && segment.forgets_listed();
+      merged.set_forgotten(std::min(merged.forgotten(), segment.forgotten()));
       expected += segment.events();
       report->bytes_before += segment.size_bytes();
     }
   }
-  const auto write = [&](ParquetWriter& writer, int64_t* events) -> absl::Status {
-    for (const std::string& file : replaced) {
-      TRIBUTARY_RETURN_IF_ERROR(ReadParquetFile(Path(file), HistoryColumns::All(), [&](const HistoryEvent& event) {
-        ++*events;
-        return writer.Append(event);
-      }));
+  const auto write = [&](SegmentWriter& writer) -> absl::Status {
+    for (const v1::HistorySegment* segment : replaced) {
+      TRIBUTARY_RETURN_IF_ERROR(ReadSegment(*segment, HistoryColumns::All(),
+                                            [&writer](const HistoryEvent& event) { return writer.Append(event); }));
     }
-    return *events == expected ? absl::OkStatus()
-                               : absl::DataLossError(absl::StrCat("history files have another number of events: path=",
-                                                                  Path(replaced.front()), " and ", replaced.size() - 1,
-                                                                  " more events=", *events, " expected=", expected));
+    return absl::OkStatus();
   };
   TRIBUTARY_RETURN_IF_ERROR(WriteSegment(RewrittenName(next.rewrites(), merged), write, &merged));
+  merged.set_forgets_listed(forgets_listed);
   report->bytes_after += merged.size_bytes();
   report->files_before += static_cast<int64_t>(replaced.size());
   ++report->files_after;
-  const std::string file = merged.file();
+  const std::string added = merged.file();
   const std::set<int> gone(group.begin(), group.end());
   next.clear_segments();
   for (int i = 0; i < manifest_.segments_size(); ++i) {
@@ -470,22 +509,139 @@ absl::Status ParquetHistory::Merge(const std::vector<int>& group, CompactionRepo
       *next.add_segments() = manifest_.segments(i);
     }
   }
+  std::vector<std::string> old;
+  for (const v1::HistorySegment* segment : replaced) {
+    old.push_back(segment->file());
+  }
+  return ReplaceFiles(std::move(next), added, old);
+}
+
+absl::Status ParquetHistory::ReplaceFiles(v1::HistoryManifest next, const std::string& added,
+                                          const std::vector<std::string>& gone) {
   if (absl::Status status = Replace(std::move(next)); !status.ok()) {
-    ::unlink(Path(file).c_str());
+    ::unlink(Path(added).c_str());
     return status;
   }
-  for (const std::string& old : replaced) {
-    RemoveFile(old);
+  for (const std::string& file : gone) {
+    verified_.erase(file);
+    if (::unlink(Path(file).c_str()) != 0) {
+      PLOG(WARNING) << "history: an old file cannot be removed yet: " << Path(file);
+    }
   }
   return absl::OkStatus();
 }
 
-// A file that the manifest names no more. What cannot be deleted now goes at the next Open.
-void ParquetHistory::RemoveFile(const std::string& file) {
-  verified_.erase(file);
-  if (::unlink(Path(file).c_str()) != 0) {
-    PLOG(WARNING) << "history: an old file cannot be removed yet: " << Path(file);
+// Of a segment with a file: its events, and as many as the manifest says.
+absl::Status ParquetHistory::ReadSegment(const v1::HistorySegment& segment, const HistoryColumns& columns,
+                                         const std::function<absl::Status(const HistoryEvent&)>& visit) {
+  TRIBUTARY_RETURN_IF_ERROR(Verify(segment));
+  int64_t events = 0;
+  TRIBUTARY_RETURN_IF_ERROR(ReadParquetFile(Path(segment.file()), columns, [&](const HistoryEvent& event) {
+    ++events;
+    return visit(event);
+  }));
+  return events == segment.events()
+             ? absl::OkStatus()
+             : absl::DataLossError(absl::StrCat("history file has another number of events: path=", Path(segment.file()),
+                                                " events=", events, " expected=", segment.events()));
+}
+
+absl::StatusOr<ForgetReport> ParquetHistory::Forget(int64_t now_unix_ms, const std::function<bool()>& stopped) {
+  ForgetReport report;
+  TRIBUTARY_RETURN_IF_ERROR(ListForgets(&report));
+  ForgottenUsers forgotten(manifest_);
+  const int listed = manifest_.forgotten_size();
+  v1::HistoryManifest next = manifest_;
+  bool changed = false;
+  for (int i = 0; i < manifest_.segments_size(); ++i) {
+    v1::HistorySegment& segment = *next.mutable_segments(i);
+    if (segment.file().empty() || segment.forgotten() == listed) {
+      continue;
+    }
+    if (stopped()) {
+      return absl::CancelledError("stopped while taking forgotten users out of the history");
+    }
+    const int64_t due_below = DueBelow(PartitionId{segment.partition()}, now_unix_ms);
+    int64_t due = 0, waiting = 0;
+    HistoryColumns users;
+    users.user_id = true;
+    TRIBUTARY_RETURN_IF_ERROR(ReadSegment(segment, users, [&](const HistoryEvent& row) {
+      if (forgotten.Hides(row.event)) {
+        ++(row.record_time_unix_ms < due_below ? due : waiting);
+      }
+      return absl::OkStatus();
+    }));
+    changed = changed || waiting == 0;
+    report.waiting += waiting;
+    const v1::HistorySegment before = segment;
+    if (due > 0) {
+      next.set_rewrites(next.rewrites() + 1);
+      const auto write = [&](SegmentWriter& writer) {
+        return ReadSegment(before, HistoryColumns::All(), [&](const HistoryEvent& row) {
+          if (row.record_time_unix_ms >= due_below || !forgotten.Hides(row.event)) {
+            return writer.Append(row);
+          }
+          HistoryEvent nobody = row;
+          Anonymise(&nobody.event);
+          return writer.Append(nobody);
+        });
+      };
+      TRIBUTARY_RETURN_IF_ERROR(WriteSegment(RewrittenName(next.rewrites(), segment), write, &segment));
+      segment.set_forgets_listed(true);
+    }
+    if (waiting == 0) {
+      segment.set_forgotten(listed);
+    }
+    if (due > 0) {
+      TRIBUTARY_RETURN_IF_ERROR(ReplaceFiles(next, segment.file(), {before.file()}));
+      changed = false;
+      report.events += due;
+      ++report.files;
+    }
   }
+  if (changed) {
+    TRIBUTARY_RETURN_IF_ERROR(Replace(std::move(next)));
+  }
+  return report;
+}
+
+absl::Status ParquetHistory::ListForgets(ForgetReport* report) {
+  v1::HistoryManifest next = manifest_;
+  std::map<std::string, int64_t> known = ForgottenUsers(manifest_).list();
+  const auto list = [&](const HistoryEvent& row) {
+    if (SegmentWriter::IsForget(row.event)) {
+      const std::string digest = UserDigest(row.event.user_id);
+      const auto [entry, added] = known.try_emplace(digest, row.event.event_time_unix_ms);
+      if (added || entry->second < row.event.event_time_unix_ms) {
+        entry->second = row.event.event_time_unix_ms;
+        v1::ForgottenUser& user = *next.add_forgotten();
+        user.set_user_digest(digest);
+        user.set_until_unix_ms(row.event.event_time_unix_ms);
+        user.set_partition(Value(row.position.partition));
+        user.set_offset(Value(row.position.offset));
+        user.set_record_time_unix_ms(row.record_time_unix_ms);
+        ++report->users;
+      }
+    }
+    return absl::OkStatus();
+  };
+  bool changed = false;
+  for (v1::HistorySegment& segment : *next.mutable_segments()) {
+    if (!segment.file().empty() && !segment.forgets_listed()) {
+      HistoryColumns users;
+      users.user_id = true;
+      TRIBUTARY_RETURN_IF_ERROR(ReadSegment(segment, users, list));
+      segment.set_forgets_listed(true);
+      changed = true;
+    }
+  }
+  return changed ? Replace(std::move(next)) : absl::OkStatus();
+}
+
+int64_t ParquetHistory::DueBelow(PartitionId partition, int64_t now_unix_ms) const {
+  const int64_t end = End(partition).record_time_unix_ms;
+  const bool silent = now_unix_ms - end > kSilentPartitionMs;
+  return partition == kImportPartition || silent ? std::numeric_limits<int64_t>::max() : end - kDedupWindowMs;
 }
 
 absl::StatusOr<std::vector<v1::Item>> ParquetHistory::ReadImportItems(int64_t ordinal) const {
@@ -520,6 +676,11 @@ absl::StatusOr<std::vector<v1::CatalogueEntry>> ParquetHistory::ReadCatalogue(co
 }
 
 }  // namespace
+
+std::string Describe(const ForgetReport& report) {
+  return absl::StrFormat("%d users newly forgotten, %d events without them now, %d wait for their ids to expire",
+                         report.users, report.events, report.waiting);
+}
 
 std::string Describe(const CompactionReport& report) {
   return absl::StrFormat("%d files merged into %d, %.1f MiB into %.1f", report.files_before, report.files_after,

@@ -175,6 +175,7 @@ absl::StatusOr<ImportReport> ImportFile(const ImportOptions& options, History& h
   TRIBUTARY_RETURN_IF_ERROR(rejects.Close());
   const std::vector<v1::Item> items = catalogue ? catalogue->Build() : std::vector<v1::Item>();
   TRIBUTARY_RETURN_IF_ERROR(import->Commit(report.rejected, items));
+  report.forgotten = import->forgotten();
   report.items = static_cast<int64_t>(items.size());
   report.reject_file = rejects.rows() > 0 ? rejects.path() : "";
   return report;

@@ -29,6 +29,7 @@ struct ImportReport {
   int64_t rejected = 0;                     // In the reject file.
   int64_t skipped = 0;                      // By a rule of the mapping.
   int64_t outside = 0;                      // Of the time limits.
+  int64_t forgotten = 0;                    // Accepted ones that a FORGET hides: taken in without the person.
   int64_t items = 0;                        // Of the derived catalogue.
   std::map<std::string, int64_t> by_type;   // Accepted events.
   std::string reject_file;                  // Empty: none was written.

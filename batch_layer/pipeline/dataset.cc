@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "common/event/session.h"
+#include "common/event/user_digest.h"
 #include "common/status/status_macros.h"
 
 namespace tributary::batch {
@@ -65,7 +66,8 @@ std::map<PartitionId, Offset> CutSegments(const History& history, int64_t segmen
 
 class DatasetReader {
  public:
-  DatasetReader(const RunCatalogue& catalogue, std::map<PartitionId, Offset> cuts) : cuts_(std::move(cuts)) {
+  DatasetReader(const RunCatalogue& catalogue, std::map<PartitionId, Offset> cuts, const v1::HistoryManifest& manifest)
+      : cuts_(std::move(cuts)), forgotten_(manifest) {
     sessions_.NumberOf("");       // kNoSession.
     for (const auto& [id, item] : catalogue.items) {
       items_.NumberOf(id);
@@ -74,11 +76,15 @@ class DatasetReader {
 
   absl::Status Add(const HistoryEvent& row) {
     const Event& event = row.event;
+    Count(row);
     DenseEvent dense;
-    dense.user = users_.NumberOf(event.user_id);
     if (!event.item_id.empty() && event.type != v1::ADJUSTMENT) {
       dense.item = items_.NumberOf(event.item_id);
     }
+    if (event.user_id.empty() || forgotten_.Hides(event)) {
+      return absl::OkStatus();
+    }
+    dense.user = users_.NumberOf(event.user_id);
     dense.session = sessions_.NumberOf(event.session_id);
     dense.kind = event.type;
     dense.anonymous = event.anonymous;
@@ -87,17 +93,7 @@ class DatasetReader {
     if (users_.size() >= kNoItem || items_.size() >= kNoItem || sessions_.size() >= kNoItem) {
       return absl::ResourceExhaustedError("more users, items or sessions than one snapshot can number");
     }
-    if (data_.events.empty()) {
-      data_.first_event_time_unix_ms = data_.last_event_time_unix_ms = event.event_time_unix_ms;
-    }
-    data_.first_event_time_unix_ms = std::min(data_.first_event_time_unix_ms, event.event_time_unix_ms);
-    data_.last_event_time_unix_ms = std::max(data_.last_event_time_unix_ms, event.event_time_unix_ms);
     data_.events.push_back(dense);
-    ForEachCount(event, [this](const CountKey& key, const CountAmounts& amounts) { totals_[key] += amounts; });
-    const auto cut = cuts_.find(row.position.partition);
-    if (cut != cuts_.end() && row.position.offset >= cut->second) {
-      data_.cut_counts[row.position.partition].Add(event);
-    }
     return absl::OkStatus();
   }
 
@@ -124,11 +120,35 @@ class DatasetReader {
     }
     std::partial_sum(data_.user_begin.begin(), data_.user_begin.end(), data_.user_begin.begin());
     data_.totals.insert(totals_.begin(), totals_.end());
+    data_.forgotten = forgotten_.list();
+    data_.forgotten_until.reserve(data_.users.size());
+    for (const std::string& user : data_.users) {
+      data_.forgotten_until.push_back(forgotten_.Until(user));
+      if (data_.forgotten_until.back() != ForgottenUsers::kNever) {
+        data_.forgotten.erase(UserDigest(user));
+      }
+    }
     return std::move(data_);
   }
 
  private:
+  // What every event counts in, whoever did it.
+  void Count(const HistoryEvent& row) {
+    const Event& event = row.event;
+    if (data_.accepted_events++ == 0) {
+      data_.first_event_time_unix_ms = data_.last_event_time_unix_ms = event.event_time_unix_ms;
+    }
+    data_.first_event_time_unix_ms = std::min(data_.first_event_time_unix_ms, event.event_time_unix_ms);
+    data_.last_event_time_unix_ms = std::max(data_.last_event_time_unix_ms, event.event_time_unix_ms);
+    ForEachCount(event, [this](const CountKey& key, const CountAmounts& amounts) { totals_[key] += amounts; });
+    const auto cut = cuts_.find(row.position.partition);
+    if (cut != cuts_.end() && row.position.offset >= cut->second) {
+      data_.cut_counts[row.position.partition].Add(event);
+    }
+  }
+
   const std::map<PartitionId, Offset> cuts_;
+  ForgottenUsers forgotten_;
   Names users_, items_, sessions_;
   absl::flat_hash_map<CountKey, CountAmounts, CountKeyHash> totals_;
   Dataset data_;
@@ -137,7 +157,7 @@ class DatasetReader {
 }  // namespace
 
 absl::StatusOr<Dataset> ReadDataset(History& history, const RunCatalogue& catalogue, int64_t segment_size) {
-  DatasetReader reader(catalogue, CutSegments(history, segment_size));
+  DatasetReader reader(catalogue, CutSegments(history, segment_size), history.manifest());
   HistoryScan scan;
   scan.columns = HistoryColumns::All();
   scan.columns.query = false;
@@ -146,12 +166,11 @@ absl::StatusOr<Dataset> ReadDataset(History& history, const RunCatalogue& catalo
   return std::move(reader).Finish(catalogue);
 }
 
-UserHistory FoldUser(absl::Span<const DenseEvent> events, bool with_anonymous) {
+UserHistory FoldUser(absl::Span<const DenseEvent> events, int64_t forgotten_until, bool with_anonymous) {
   // The fold is a join, so any order will do: by (item, kind) each decision lands at the end of the array.
   std::vector<const DenseEvent*> order;
   for (const DenseEvent& event : events) {
-    if (IsLongTerm(event.kind) && (with_anonymous || !event.anonymous) &&
-        (event.item != kNoItem || event.kind == v1::FORGET)) {
+    if (IsLongTerm(event.kind) && (with_anonymous || !event.anonymous) && event.item != kNoItem) {
       order.push_back(&event);
     }
   }
@@ -160,7 +179,10 @@ UserHistory FoldUser(absl::Span<const DenseEvent> events, bool with_anonymous) {
   });
   UserHistory history;
   for (const DenseEvent* event : order) {
-    history.Apply(event->kind, ItemNumber{event->item == kNoItem ? 0 : event->item}, event->key, event->value_micros);
+    history.Apply(event->kind, ItemNumber{event->item}, event->key, event->value_micros);
+  }
+  if (forgotten_until != ForgottenUsers::kNever) {
+    history.Apply(v1::FORGET, ItemNumber{}, {forgotten_until, {}}, 0);
   }
   return history;
 }

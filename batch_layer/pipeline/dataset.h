@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "batch_layer/history/forgotten_users.h"
 #include "batch_layer/history/history.h"
 #include "batch_layer/pipeline/run_catalogue.h"
 #include "common/counts/counts.h"
@@ -34,12 +35,16 @@ struct DenseEvent {
 };
 
 // The history in memory, as models want it. About 60 bytes an event and the names once. Equal histories and catalogues
-// give equal datasets, whatever the segments.
+// give equal datasets, whatever the segments. What a FORGET hides counts in `totals`, `cut_counts`, `accepted_events` and the
+// two times, names its item, and is not in the rest (batch_layer/history/forgotten_users.h).
 struct Dataset {
   std::vector<std::string> users;             // By id; numbers are places.
+  std::vector<int64_t> forgotten_until;       // By user: event time of the latest FORGET, ForgottenUsers::kNever without one.
+  std::map<std::string, int64_t> forgotten;   // The same of those who were forgotten and are none of `users`, by digest.
   std::vector<v1::Item> items;                // By id: the catalogue's, and those that events other than adjustments name.
   std::vector<DenseEvent> events;             // By user, for each in the order of the history.
   std::vector<size_t> user_begin;             // users.size() + 1 places in `events`.
+  int64_t accepted_events = 0;                // All that the history has.
   std::map<CountKey, CountAmounts> totals;    // Of all events.
   std::map<PartitionId, SegmentCounts> cut_counts;   // Of the piece of the segment that the partition's end cuts.
   int64_t first_event_time_unix_ms = 0;       // 0 without events, as below.
@@ -50,11 +55,12 @@ struct Dataset {
   }
 };
 
-// `segment_size`: B. ResourceExhausted: more than 2^32 - 2 users, items or sessions.
+// The history must have been asked to Forget since it grew. `segment_size`: B. ResourceExhausted: more than 2^32 - 2 users, items or sessions.
 absl::StatusOr<Dataset> ReadDataset(History& history, const RunCatalogue& catalogue, int64_t segment_size);
 
-// One user's long-term state; `with_anonymous`: anonymous events too. Linear in the events but for sorting.
-UserHistory FoldUser(absl::Span<const DenseEvent> events, bool with_anonymous);
+// One user's long-term state; `with_anonymous`: anonymous events too; `forgotten_until` as in Dataset. Linear in the events but
+// for sorting.
+UserHistory FoldUser(absl::Span<const DenseEvent> events, int64_t forgotten_until, bool with_anonymous);
 
 // Sessions of one user's events that leave facts.
 int64_t CountSessions(absl::Span<const DenseEvent> events);

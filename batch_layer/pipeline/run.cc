@@ -71,6 +71,7 @@ class BatchRun {
     TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock, store_.LockForRun());
     TRIBUTARY_RETURN_IF_ERROR(FinishDeadRuns());
     TRIBUTARY_RETURN_IF_ERROR(Step("history", [this] { return ReadHistory(); }));
+    TRIBUTARY_RETURN_IF_ERROR(Step("forget", [this] { return Forget(); }));
     TRIBUTARY_RETURN_IF_ERROR(Step("catalogue", [this] { return ReadCatalogue(); }));
     TRIBUTARY_RETURN_IF_ERROR(Step("events", [this] { return ReadEvents(); }));
     TRIBUTARY_RETURN_IF_ERROR(Step("models", [this] { return Compute(); }));
@@ -168,6 +169,12 @@ class BatchRun {
                                              rejected, duplicates, lost);
   }
 
+  Result Forget() {
+    TRIBUTARY_ASSIGN_OR_RETURN(const ForgetReport report,
+                               history_.Forget(absl::ToUnixMillis(clock_.Now()), options_.stopped));
+    return Describe(report);
+  }
+
   Result ReadCatalogue() {
     TRIBUTARY_ASSIGN_OR_RETURN(catalogue_, ReadRunCatalogue(history_, log_, topics_, Read()));
     TRIBUTARY_ASSIGN_OR_RETURN(const std::string file, history_.PutCatalogue(ToEntries(catalogue_)));
@@ -177,7 +184,7 @@ class BatchRun {
 
   Result ReadEvents() {
     TRIBUTARY_ASSIGN_OR_RETURN(dataset_, ReadDataset(history_, catalogue_, config_.kafka().segment_size()));
-    return absl::StrFormat("%d events of %d users and %d items", dataset_.events.size(), dataset_.users.size(),
+    return absl::StrFormat("%d events of %d users and %d items", dataset_.accepted_events, dataset_.users.size(),
                            dataset_.items.size());
   }
 
@@ -228,11 +235,11 @@ class BatchRun {
     manifest.set_segment_size(config_.kafka().segment_size());
     manifest.set_events_topic(topics_.events);
     *manifest.mutable_imports() = history_.manifest().imports();
-    manifest.set_events(static_cast<int64_t>(dataset_.events.size()));
+    manifest.set_events(dataset_.accepted_events);
     manifest.set_users(static_cast<int64_t>(dataset_.users.size()));
     manifest.set_items(static_cast<int64_t>(dataset_.items.size()));
     manifest.set_sessions(views_.sessions);
-    if (!dataset_.events.empty()) {
+    if (dataset_.accepted_events > 0) {
       SetTime(dataset_.first_event_time_unix_ms, manifest.mutable_first_event_time());
       SetTime(dataset_.last_event_time_unix_ms, manifest.mutable_last_event_time());
     }

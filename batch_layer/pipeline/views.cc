@@ -98,6 +98,9 @@ absl::Status WriteUsers(const Dataset& dataset, const Views& views, const v1::Ba
   if (views.learned.has_value()) {
     lists.emplace(*views.learned, static_cast<size_t>(config.list_length()), config.threads());
   }
+  for (const auto& [digest, until] : dataset.forgotten) {
+    TRIBUTARY_RETURN_IF_ERROR(writer.PutForgottenUser(digest, until));
+  }
   auto learned_user = views.learned_users.begin();
   for (size_t user = 0; user < dataset.users.size(); ++user) {
     v1::SnapshotUser message;
@@ -130,13 +133,13 @@ absl::StatusOr<Views> ComputeViews(const Dataset& dataset, const RunCatalogue& c
   ForEachBlock(users, kUsersPerBlock, batch.threads(), [&](size_t begin, size_t end, int) {
     for (size_t user = begin; user < end; ++user) {
       const absl::Span<const DenseEvent> events = dataset.EventsOf(user);
-      views.profiles[user] = FoldUser(events, /*with_anonymous=*/true);
+      views.profiles[user] = FoldUser(events, dataset.forgotten_until[user], /*with_anonymous=*/true);
       sessions += CountSessions(events);
       if (refused[user]) {
         continue;
       }
       const bool any_anonymous = std::any_of(events.begin(), events.end(), [](const DenseEvent& e) { return e.anonymous; });
-      const UserHistory known = any_anonymous ? FoldUser(events, /*with_anonymous=*/false) : UserHistory();
+      const UserHistory known = any_anonymous ? FoldUser(events, dataset.forgotten_until[user], /*with_anonymous=*/false) : UserHistory();
       AppendObservations(any_anonymous ? known : views.profiles[user], 0, weights, config.merge().dislike_rating_at_most(),
                          &of_user[user]);
     }

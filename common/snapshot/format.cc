@@ -42,6 +42,10 @@ absl::string_view ViewName(View view) {
   return "";
 }
 
+std::string ForgottenUserKey(absl::string_view user_digest) { return absl::StrCat("\x01", user_digest); }
+
+bool IsForgottenUserKey(absl::string_view key) { return !key.empty() && key[0] == '\x01'; }
+
 absl::StatusOr<std::string> EncodeCountKey(const CountKey& key) {
   // A type of 0xFF would not sort before the escape.
   if (key.measure <= 0 || key.measure > 0xFF || key.type <= 0 || key.type >= 0xFF) {

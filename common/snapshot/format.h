@@ -26,7 +26,9 @@
 //   <snapshots>/<generation>.removed/  being deleted, or left by a crash
 //
 // Column families of db/ (comparator: bytewise), value: one serialised message of tributary.v1 (deterministic form).
-//   users       SnapshotUser   key = user id
+//   users       SnapshotUser   key = user id; and 0x01 digest of the user id (common/event/user_digest.h) for a user of whom
+//                              nothing is left but a FORGET: the value has only profile.forgotten_until_unix_ms. Ids have no
+//                              byte below 0x20, so these come first.
 //   popularity  ScoredItems    key = "all" | "category:" category
 //   counts      CountTotal     key = measure:u8 text 0x00 type:u8     where text = the CountKey's key, each 0x00 in it
 //                              written as 0x00 0xFF: keys sort as CountKey does
@@ -61,6 +63,10 @@ inline constexpr absl::string_view kCurrentFile = "CURRENT";
 inline constexpr absl::string_view kLockFile = "LOCK";
 inline constexpr absl::string_view kPartialSuffix = ".partial";
 inline constexpr absl::string_view kRemovedSuffix = ".removed";
+
+// The key in place of the id of a user who was forgotten.
+std::string ForgottenUserKey(absl::string_view user_digest);
+bool IsForgottenUserKey(absl::string_view key);
 
 // InvalidArgument: unspecified or out-of-range measure or type.
 absl::StatusOr<std::string> EncodeCountKey(const CountKey& key);

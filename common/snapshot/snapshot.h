@@ -50,6 +50,9 @@ class SnapshotWriter {
   // items[i] is the item with number i.
   virtual absl::Status WriteItems(absl::Span<const v1::Item> items) = 0;
   virtual absl::Status PutUser(absl::string_view user_id, const v1::SnapshotUser& user) = 0;
+  // A user of whom nothing is left: FindUser of their id still says until when they were forgotten, which hides what comes
+  // late. Ascending digests (common/event/user_digest.h), all before the first PutUser.
+  virtual absl::Status PutForgottenUser(absl::string_view user_digest, int64_t until_unix_ms) = 0;
   // One list an item number, best first; lists may be empty, all together have item_count entries.
   virtual absl::Status WriteNeighbours(absl::Span<const std::vector<ScoredItem>> neighbours) = 0;
   virtual absl::Status PutPopular(absl::string_view scope, const v1::ScoredItems& items) = 0;
@@ -93,7 +96,7 @@ class SnapshotReader {
   virtual absl::Status FindCount(const CountKey& key, v1::CountTotal* total) const = 0;
   virtual absl::Status FindCutCounts(PartitionId partition, v1::LiveCounts* counts) const = 0;
 
-  // Every pair of a view, in key order; stops at the first error of `visit`.
+  // Every pair of a view, in key order, but for forgotten users; stops at the first error of `visit`.
   virtual absl::Status ForEachUser(
       const std::function<absl::Status(absl::string_view, const v1::SnapshotUser&)>& visit) const = 0;
   virtual absl::Status ForEachPopular(

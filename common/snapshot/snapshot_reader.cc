@@ -13,6 +13,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/event/user_digest.h"
 #include "common/snapshot/files.h"
 #include "common/snapshot/format.h"
 #include "common/snapshot/manifest.h"
@@ -94,7 +95,11 @@ class Reader : public SnapshotReader {
   }
 
   absl::Status FindUser(absl::string_view user_id, v1::SnapshotUser* user) const override {
-    return Find(View::kUsers, user_id, user);
+    absl::Status found = Find(View::kUsers, user_id, user);
+    if (any_forgotten_ && absl::IsNotFound(found)) {
+      found = Find(View::kUsers, format::ForgottenUserKey(UserDigest(user_id)), user);
+    }
+    return found;
   }
   absl::Status FindPopular(absl::string_view scope, v1::ScoredItems* items) const override {
     return Find(View::kPopularity, scope, items);
@@ -110,7 +115,9 @@ class Reader : public SnapshotReader {
 
   absl::Status ForEachUser(
       const std::function<absl::Status(absl::string_view, const v1::SnapshotUser&)>& visit) const override {
-    return ForEachMessage<v1::SnapshotUser>(View::kUsers, visit);
+    return ForEachMessage<v1::SnapshotUser>(View::kUsers, [&](absl::string_view key, const v1::SnapshotUser& user) {
+      return format::IsForgottenUserKey(key) ? absl::OkStatus() : visit(key, user);
+    });
   }
   absl::Status ForEachPopular(
       const std::function<absl::Status(absl::string_view, const v1::ScoredItems&)>& visit) const override {
@@ -174,6 +181,7 @@ class Reader : public SnapshotReader {
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> all_families_;
   std::array<rocksdb::ColumnFamilyHandle*, format::kViews.size()> families_{};   // By View.
+  bool any_forgotten_ = false;   // Else a miss is a miss.
 };
 
 absl::Status Reader::CheckChecksums() const {
@@ -238,6 +246,10 @@ absl::Status Reader::OpenDatabase(int64_t block_cache_bytes) {
   }
   db_.reset(opened);
   std::copy(all_families_.begin() + 1, all_families_.end(), families_.begin());
+  const std::unique_ptr<rocksdb::Iterator> first(
+      db_->NewIterator(rocksdb::ReadOptions(), families_[static_cast<size_t>(View::kUsers)]));
+  first->SeekToFirst();
+  any_forgotten_ = first->Valid() && format::IsForgottenUserKey(Text(first->key()));
   return absl::OkStatus();
 }
 

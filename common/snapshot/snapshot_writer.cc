@@ -78,6 +78,12 @@ class Writer : public SnapshotWriter {
     return Put(View::kUsers, user_id, user);
   }
 
+  absl::Status PutForgottenUser(absl::string_view user_digest, int64_t until_unix_ms) override {
+    v1::SnapshotUser user;
+    user.mutable_profile()->set_forgotten_until_unix_ms(until_unix_ms);
+    return Put(View::kUsers, format::ForgottenUserKey(user_digest), user);
+  }
+
   absl::Status PutPopular(absl::string_view scope, const v1::ScoredItems& items) override {
     TRIBUTARY_RETURN_IF_ERROR(CheckList(items, "popularity"));
     return Put(View::kPopularity, scope, items);

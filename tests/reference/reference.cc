@@ -197,10 +197,12 @@ std::set<std::string> Reference::Disliked(const std::string& user, int64_t at_un
 }
 
 int64_t Reference::Sessions(const std::string& user, const Seen& seen) const {
+  const std::optional<int64_t> forgotten_until = ForgottenUntil(user, seen);
   std::set<std::string> ids;
   std::vector<int64_t> times;
   for (const auto& [event, place, record_time] : accepted_) {
     if (event.user_id() != user || !GivesFact(event) || !seen(place)) continue;
+    if (forgotten_until && EventTime(event) <= *forgotten_until) continue;
     if (event.session_id().empty()) {
       times.push_back(EventTime(event));
     } else {

@@ -93,7 +93,8 @@ class Reference {
   // Items whose latest opinion (like, dislike, rating) is a dislike; or a rating up to `low_micros` as well.
   std::set<std::string> Disliked(const std::string& user, int64_t at_unix_ms, int64_t low_micros = -1,
                                  const Seen& seen = Everything) const;
-  // How many sessions the user had: the session ids, and what lies more than 30 min of event time apart without one.
+  // How many sessions the user had, in what no FORGET hides: the session ids, and what lies more than 30 min of event time
+  // apart without one.
   int64_t Sessions(const std::string& user, const Seen& seen = Everything) const;
 
   // Of accepted events.

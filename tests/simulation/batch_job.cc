@@ -70,7 +70,23 @@ absl::StatusOr<batch::RunReport> BatchJob::Run(const RunOptions& options) {
     history_ends_[PartitionId{partition}] = history->End(PartitionId{partition}).offset;
   }
   Current();
+  if (report.ok()) TRIBUTARY_RETURN_IF_ERROR(ReadKept(*history));
   return report;
+}
+
+absl::Status BatchJob::ReadKept(batch::History& history) {
+  kept_.clear();
+  batch::HistoryScan users;
+  users.columns.user_id = true;
+  return history.Scan(users, [&](const batch::HistoryEvent& row) {
+    const PartitionId partition = row.position.partition;
+    const bool due = partition == kImportPartition ||
+                     history.End(partition).record_time_unix_ms - row.record_time_unix_ms > kDedupWindowMs;
+    if (due && !row.event.user_id.empty()) {
+      kept_.push_back({row.event.user_id, row.event.event_time_unix_ms, {Value(partition), Value(row.position.offset)}});
+    }
+    return absl::OkStatus();
+  });
 }
 
 absl::Status BatchJob::Import(int64_t file) {

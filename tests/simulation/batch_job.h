@@ -41,12 +41,17 @@ class BatchJob {
   // What CURRENT names, or nothing yet; remembers it as activated.
   std::optional<Generation> Current();
 
+  // What the history still has with its person after the last run, of what it had to let go of if a FORGET hides it: imports,
+  // and what is older than the ids that repeats are known by.
+  const std::vector<KeptEvent>& kept() const { return kept_; }
+
   const SnapshotStore& store() const { return store_; }
   // Offset from which the history has not read the partition.
   Offset HistoryEnd(PartitionId partition) const;
 
  private:
   absl::StatusOr<std::unique_ptr<batch::History>> OpenHistory() const;
+  absl::Status ReadKept(batch::History& history);
 
   FakeEventLog& log_;
   const FakeClock& clock_;
@@ -54,6 +59,7 @@ class BatchJob {
   Truth& truth_;
   SnapshotStore store_;
   int running_ = 0;
+  std::vector<KeptEvent> kept_;
   std::map<PartitionId, Offset> history_ends_;  // As of the last run that told.
 };
 

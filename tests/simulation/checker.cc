@@ -97,6 +97,22 @@ absl::Status Checker::CheckManifest(const v1::SnapshotManifest& manifest) const 
                                          " expected=", sessions));
 }
 
+absl::Status Checker::CheckForgotten(const v1::SnapshotManifest& manifest,
+                                     const std::vector<KeptEvent>& kept) const {
+  std::map<int32_t, int64_t> watermarks = Watermarks(manifest);
+  const auto seen = [&](const Place& place) { return place.offset < watermarks[place.partition]; };
+  std::map<std::string, std::optional<int64_t>> forgotten;
+  for (const KeptEvent& row : kept) {
+    const auto [until, first] = forgotten.try_emplace(row.user_id);
+    if (first) until->second = truth_.reference().ForgottenUntil(row.user_id, seen);
+    if (until->second && row.event_time_unix_ms <= *until->second) {
+      return Failed("forgotten", absl::StrCat("the history still has what ", row.user_id, " did at ", row.place.partition,
+                                              ":", row.place.offset));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Checker::CheckTotals(const Replica& replica, bool at_rest) const {
   EpochGuard guard;
   const serving::ServingContext& context = replica.process().context.context();

@@ -48,6 +48,9 @@ class Checker {
   // Of a new snapshot:
   //   manifest    it counts the events, users and sessions of the log below its W and of its imports
   absl::Status CheckManifest(const v1::SnapshotManifest& manifest) const;
+  // Of the history after a run, `kept` being what it should have let go of if it was hidden:
+  //   forgotten   nothing that a FORGET below W hides is there with its person
+  absl::Status CheckForgotten(const v1::SnapshotManifest& manifest, const std::vector<KeptEvent>& kept) const;
 
   int64_t swaps() const { return swaps_; }
   int64_t rollbacks() const { return rollbacks_; }

@@ -24,6 +24,13 @@ struct CatalogueVersion {
   bool Allows(const std::string& item, const std::string& user, int64_t now_unix_ms) const;
 };
 
+// An event that the history has with its person.
+struct KeptEvent {
+  std::string user_id;
+  int64_t event_time_unix_ms = 0;
+  reference::Place place;
+};
+
 // What is true of a world, whatever its processes believe: the reference over the committed log and the imports, every
 // state the catalogue was in, the generations that were ever active.
 class Truth {

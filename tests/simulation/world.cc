@@ -244,6 +244,7 @@ absl::Status World::RunBatch(const Step& step) {
   if (report.ok()) {
     truth_.Read(log_, partitions_);
     TRIBUTARY_RETURN_IF_ERROR(checker_.CheckManifest(report->manifest));
+    TRIBUTARY_RETURN_IF_ERROR(checker_.CheckForgotten(report->manifest, batch_.kept()));
   }
   switch (report.status().code()) {
     case absl::StatusCode::kDataLoss:

@@ -12,11 +12,15 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "batch_layer/history/forgotten_users.h"
+#include "common/event/user_digest.h"
 #include "tests/fakes/temp_dir.h"
 
 namespace tributary::batch {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -415,7 +419,191 @@ TEST_F(CompactionTest, ADamagedFileIsNotMerged) {
   const absl::Status status = history_->Compact(kMergeAll, &Never).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(status.message(), HasSubstr("p0-0-2.parquet"));
-  EXPECT_THAT(Files(), testing::Contains("p0-0-2.parquet"));
+  EXPECT_THAT(Files(), Contains("p0-0-2.parquet"));
+}
+
+constexpr int64_t kHour = 3'600'000;
+
+class ForgetTest : public CompactionTest {
+ protected:
+  static HistoryEvent Did(const std::string& user, int partition, int64_t offset, int64_t record_time, int64_t event_time,
+                          v1::EventType type = v1::VIEW) {
+    HistoryEvent row = At(partition, offset, record_time);
+    row.event.type = type;
+    row.event.user_id = user;
+    row.event.event_time_unix_ms = event_time;
+    row.event.session_id = "session";
+    row.event.event_id_hash = 7;
+    row.event.query = "query";
+    row.event.experiment_bucket = "b";
+    row.event.value_micros = 5;
+    row.event.attributes = {{"ip", "10.0.0.1"}, {"store", "here"}};
+    return row;
+  }
+  // "u" forgets at 50; one event of hers is later, one comes late on another partition.
+  void SomebodyForgets() {
+    ASSERT_TRUE(Append(0, 0, 3, {Did("u", 0, 0, 10, 10), Did("v", 0, 1, 20, 20), Did("u", 0, 2, 30, 60)}, 30).ok());
+    ASSERT_TRUE(Append(0, 3, 5, {Did("u", 0, 3, 50, 50, v1::FORGET), Did("v", 0, 4, 51, 51)}, 51).ok());
+    ASSERT_TRUE(Append(1, 0, 2, {Did("u", 1, 1, 55, 45)}, 55).ok());
+  }
+  ForgetReport Forget(int64_t now = 0) {
+    const auto report = history_->Forget(now, &Never);
+    EXPECT_TRUE(report.ok()) << report.status();
+    return report.value_or(ForgetReport());
+  }
+  // As "user@partition:offset".
+  std::vector<std::string> Users() {
+    std::vector<std::string> users;
+    EXPECT_TRUE(history_->Scan({.columns = HistoryColumns::All()}, [&users](const HistoryEvent& row) {
+                          users.push_back(row.event.user_id + "@" + std::to_string(Value(row.position.partition)) + ":" +
+                                          std::to_string(Value(row.position.offset)));
+                          return absl::OkStatus();
+                        }).ok());
+    return users;
+  }
+  const std::vector<std::string> without_her_ = {"@0:0", "v@0:1", "u@0:2", "@0:3", "v@0:4", "@1:1"};
+};
+
+TEST_F(ForgetTest, ThePersonStaysWhileIdsMatterAndThenOnlyCountsAreLeft) {
+  SomebodyForgets();
+  const std::vector<std::string> all = Users();
+  const ForgetReport first = Forget();
+  EXPECT_EQ(first.users, 1);
+  EXPECT_EQ(first.events, 0);
+  EXPECT_EQ(first.waiting, 3);
+  EXPECT_EQ(Users(), all) << "a repeat of 24 h must still be known for one";
+  ASSERT_EQ(history_->manifest().forgotten_size(), 1);
+  EXPECT_EQ(history_->manifest().forgotten(0).until_unix_ms(), 50);
+  EXPECT_EQ(history_->manifest().forgotten(0).offset(), 3);
+  EXPECT_EQ(history_->manifest().forgotten(0).user_digest(), UserDigest("u"));
+  // Partition 0 goes on; event 3 is 24 h old, not older.
+  ASSERT_TRUE(Append(0, 5, 6, {}, 50 + 24 * kHour).ok());
+  EXPECT_EQ(Forget().events, 1);
+  EXPECT_THAT(Users(), ElementsAre("@0:0", "v@0:1", "u@0:2", "u@0:3", "v@0:4", "u@1:1"));
+  ASSERT_TRUE(Append(0, 6, 7, {}, 51 + 24 * kHour).ok());
+  ASSERT_TRUE(Append(1, 2, 3, {}, 56 + 24 * kHour).ok());
+  const ForgetReport last = Forget();
+  EXPECT_EQ(last.events, 2);
+  EXPECT_EQ(last.waiting, 0);
+  EXPECT_EQ(last.users, 0);
+  Reopen();
+  EXPECT_EQ(Users(), without_her_);
+  const std::string manifest = ReadText(File("HISTORY.json"));
+  EXPECT_EQ(Forget().files, 0);
+  EXPECT_EQ(ReadText(File("HISTORY.json")), manifest);
+}
+
+TEST_F(ForgetTest, ASilentPartitionLetsGoAfterAWeek) {
+  SomebodyForgets();
+  EXPECT_EQ(Forget(55 + kSilentPartitionMs).waiting, 1) << "partition 1 is silent for a week, not longer";
+  EXPECT_EQ(Forget(56 + kSilentPartitionMs).waiting, 0);
+  EXPECT_EQ(Users(), without_her_);
+}
+
+TEST_F(ForgetTest, WhatCountsRestOnStaysAndNothingElse) {
+  SomebodyForgets();
+  Forget(56 + kSilentPartitionMs);
+  bool seen = false;
+  ASSERT_TRUE(history_->Scan({.columns = HistoryColumns::All()}, [&seen](const HistoryEvent& row) {
+                        if (row.position == EventPosition{PartitionId{1}, Offset{1}}) {
+                          seen = true;
+                          EXPECT_EQ(row.record_time_unix_ms, 55);
+                          EXPECT_EQ(row.event.event_time_unix_ms, 45);
+                          EXPECT_EQ(row.event.type, v1::VIEW);
+                          EXPECT_EQ(row.event.item_id, "i");
+                          EXPECT_EQ(row.event.value_micros, 5);
+                          EXPECT_THAT(row.event.attributes, ElementsAre(testing::Pair("store", "here")));
+                          EXPECT_EQ(row.event.session_id, "");
+                          EXPECT_EQ(row.event.event_id_hash, 0u);
+                          EXPECT_EQ(row.event.query, "");
+                          EXPECT_EQ(row.event.experiment_bucket, "");
+                        }
+                        return absl::OkStatus();
+                      }).ok());
+  EXPECT_TRUE(seen);
+}
+
+TEST_F(ForgetTest, ImportsOfWhatIsOlderComeInWithoutThePersonBeforeAndAfter) {
+  const auto import = [this](uint64_t digest) {
+    auto begun = history_->BeginImport(digest, "file");
+    const int64_t first = (*begun)->ordinal() << kImportLineBits;
+    EXPECT_TRUE((*begun)->Append({Did("u", -1, first + 1, 40, 40), Did("u", -1, first + 2, 51, 51), Did("v", -1, first + 3, 1, 1)}).ok());
+    const int64_t forgotten = (*begun)->forgotten();
+    EXPECT_TRUE((*begun)->Commit(0, {}).ok());
+    return forgotten;
+  };
+  EXPECT_EQ(import(77), 0);
+  SomebodyForgets();
+  const ForgetReport report = Forget();
+  EXPECT_EQ(report.events, 1) << "of the import: files know repeats as a whole";
+  EXPECT_EQ(import(78), 1);
+  const int64_t second = int64_t{1} << kImportLineBits;
+  EXPECT_THAT(Users(), testing::IsSupersetOf(std::vector<std::string>{"@-1:1", "u@-1:2", "v@-1:3", absl::StrCat("@-1:", second + 1),
+                                              absl::StrCat("u@-1:", second + 2), absl::StrCat("v@-1:", second + 3)}));
+  EXPECT_EQ(Forget().events, 0);
+  EXPECT_EQ(history_->manifest().imports(1).accepted(), 3);
+}
+
+TEST_F(ForgetTest, WhatComesLaterIsForgottenTooAndALaterForgetReachesFurther) {
+  SomebodyForgets();
+  Forget(56 + kSilentPartitionMs);
+  ASSERT_TRUE(history_->Compact(kMergeAll, &Never).ok());
+  EXPECT_EQ(Users(), without_her_);
+  // Two nights later: something old arrives, and she forgets again.
+  ASSERT_TRUE(Append(0, 5, 8, {Did("u", 0, 5, 60, 49), Did("u", 0, 6, 61, 100, v1::FORGET), Did("u", 0, 7, 62, 101)}, 62).ok());
+  EXPECT_EQ(Forget(63 + kSilentPartitionMs).users, 1);
+  EXPECT_THAT(Users(), ElementsAre("@0:0", "v@0:1", "@0:2", "@0:3", "v@0:4", "@0:5", "@0:6", "u@0:7", "@1:1"));
+  EXPECT_EQ(history_->manifest().forgotten_size(), 2);
+  // A FORGET that says less adds nothing.
+  ASSERT_TRUE(Append(0, 8, 9, {Did("u", 0, 8, 70, 90, v1::FORGET)}, 70).ok());
+  EXPECT_EQ(Forget(71 + kSilentPartitionMs).users, 0);
+  EXPECT_EQ(history_->manifest().forgotten_size(), 2);
+  EXPECT_EQ(Users().back(), "@1:1");
+  EXPECT_THAT(Users(), Contains("@0:8"));
+}
+
+TEST_F(ForgetTest, AKillAtAnyPointIsMadeGoodByTheNextCall) {
+  SomebodyForgets();
+  const int64_t now = 56 + kSilentPartitionMs;
+  // Before the first file, when the list is durable; then before the second one.
+  for (int asked = 1; asked <= 2; ++asked) {
+    history_.reset();
+    const pid_t child = ::fork();
+    if (child == 0) {
+      auto opened = TryOpen();
+      (void)(*opened)->Forget(now, [left = asked]() mutable { return --left == 0 && ::raise(SIGKILL) == 0; });
+      ::_exit(1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFSIGNALED(status));
+    Reopen();
+    EXPECT_EQ(history_->manifest().forgotten_size(), 1);
+    EXPECT_EQ(history_->manifest().rewrites(), asked - 1);
+    EXPECT_EQ(Positions().size(), without_her_.size());
+  }
+  // The new file is whole, but the manifest does not name it yet.
+  dir_.Write("history/events/r3-p1-0-2.parquet", "whole, but not in the manifest");
+  Reopen();
+  Forget(now);
+  EXPECT_EQ(Users(), without_her_);
+}
+
+TEST_F(ForgetTest, AFullDiskLeavesTheFileThatItCouldNotReplace) {
+  SomebodyForgets();
+  const std::vector<std::string> all = Users();
+  ::signal(SIGXFSZ, SIG_IGN);
+  struct rlimit before;
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  struct rlimit small = before;
+  small.rlim_cur = 3000;      // The manifest fits.
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  const absl::Status status = history_->Forget(56 + kSilentPartitionMs, &Never).status();
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_EQ(Users(), all);
+  Forget(56 + kSilentPartitionMs);
+  EXPECT_EQ(Users(), without_her_);
 }
 
 v1::HistoryManifest WithFiles(const std::vector<std::pair<int, int64_t>>& partitions_and_sizes) {

@@ -27,7 +27,7 @@ std::vector<Observation> ObservationsOf(const std::vector<DenseEvent>& events) {
   weights[v1::PURCHASE] = 5;
   weights[v1::RATING] = 2;
   std::vector<Observation> observations;
-  AppendObservations(FoldUser(events, true), 7, weights, 2, &observations);
+  AppendObservations(FoldUser(events, ForgottenUsers::kNever, true), 7, weights, 2, &observations);
   return observations;
 }
 
@@ -42,17 +42,17 @@ TEST(FoldUserTest, TheOrderOfArrivalDoesNotMatterAndAgreesWithApplyingOneByOne) 
   for (const DenseEvent& event : events) {
     plain.Apply(event.kind, ItemNumber{event.item}, event.key, event.value_micros);
   }
-  EXPECT_EQ(FoldUser(events, true), plain);
+  EXPECT_EQ(FoldUser(events, ForgottenUsers::kNever, true), plain);
   std::shuffle(events.begin(), events.end(), random);
-  EXPECT_EQ(FoldUser(events, true), plain);
+  EXPECT_EQ(FoldUser(events, ForgottenUsers::kNever, true), plain);
 }
 
 TEST(FoldUserTest, AnonymousEventsCanBeLeftOut) {
   std::vector<DenseEvent> events = {Did(v1::VIEW, 1, 1, 1), Did(v1::VIEW, 2, 2, 2)};
   events[0].anonymous = true;
-  EXPECT_EQ(FoldUser(events, true).decisions().size(), 2u);
-  ASSERT_EQ(FoldUser(events, false).decisions().size(), 1u);
-  EXPECT_EQ(FoldUser(events, false).decisions()[0].item, ItemNumber{2});
+  EXPECT_EQ(FoldUser(events, ForgottenUsers::kNever, true).decisions().size(), 2u);
+  ASSERT_EQ(FoldUser(events, ForgottenUsers::kNever, false).decisions().size(), 1u);
+  EXPECT_EQ(FoldUser(events, ForgottenUsers::kNever, false).decisions()[0].item, ItemNumber{2});
 }
 
 TEST(InteractionsTest, WeightsOfAnItemsKindsAreAddedAndTheLatestTimeCounts) {

@@ -5,12 +5,14 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/config/config.h"
 #include "common/snapshot/gate_verdict.h"
@@ -212,6 +214,68 @@ TEST_F(RunTest, AnonymousAndUntrackedUsersCountButAreNotLearnedFrom) {
   v1::ScoredItems popular;
   ASSERT_TRUE(reader->FindPopular(kPopularOverall, &popular).ok());
   EXPECT_THAT(Names(*reader, popular), Not(Contains("secret")));
+}
+
+// Whether a file under `dir` has the text in it.
+bool AnyFileHas(const std::string& dir, const std::string& text) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(dir)) {
+    if (entry.is_regular_file() && absl::StrContains(ReadText(entry.path()), text)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+TEST_F(RunTest, AForgottenUserIsInNoFileAnyMoreAndTotalsStay) {
+  config_.mutable_batch()->mutable_history()->set_compact_files(1000);
+  SomeShopping();
+  const std::string alice = "alice-in-wonderland";
+  for (int i = 0; i < 5; ++i) {
+    Did(alice, v1::PURCHASE, absl::StrCat("i", i));
+  }
+  Did(alice, v1::PURCHASE, "rabbit");
+  const auto before = Run();
+  ASSERT_TRUE(before.ok()) << before.status();
+  EXPECT_TRUE(AnyFileHas(dir_.Join("snapshots/1"), alice)) << "what is looked for below can be seen";
+  EXPECT_TRUE(AnyFileHas(dir_.Join("history"), alice));
+  Did(alice, v1::FORGET, "");
+  const auto forgotten = Run();
+  ASSERT_TRUE(forgotten.ok()) << forgotten.status();
+  EXPECT_FALSE(AnyFileHas(dir_.Join("snapshots/2"), alice)) << "at once";
+  EXPECT_EQ(forgotten->manifest.users(), before->manifest.users() - 1);
+  EXPECT_EQ(forgotten->manifest.events(), before->manifest.events() + 1);
+  EXPECT_EQ(forgotten->manifest.items(), before->manifest.items());
+  EXPECT_EQ(forgotten->manifest.sessions(), before->manifest.sessions() - 1);
+  EXPECT_TRUE(AnyFileHas(dir_.Join("history"), alice)) << "her ids still refuse repeats";
+  // The same log a month later: nothing but files changes.
+  clock_.Advance(absl::Hours(24 * 30));
+  const auto later = Run();
+  ASSERT_TRUE(later.ok()) << later.status();
+  EXPECT_FALSE(AnyFileHas(dir_.Join("history"), alice));
+  EXPECT_EQ(later->manifest.content_digest(), forgotten->manifest.content_digest());
+  EXPECT_EQ(later->manifest.sessions(), forgotten->manifest.sessions());
+  EXPECT_EQ(later->manifest.users(), forgotten->manifest.users());
+  const auto reader = Open(*later);
+  v1::CountTotal total;
+  ASSERT_TRUE(reader->FindCount({v1::BY_ITEM, "rabbit", v1::PURCHASE}, &total).ok());
+  EXPECT_EQ(total.events(), 1);
+  EXPECT_EQ(total.value_micros(), 2'500'000);
+  v1::SnapshotUser user;
+  ASSERT_TRUE(reader->FindUser(alice, &user).ok());
+  EXPECT_TRUE(user.profile().has_forgotten_until_unix_ms());
+  EXPECT_EQ(user.profile().items_size(), 0);
+  EXPECT_FALSE(user.has_list());
+  v1::ScoredItems popular;
+  ASSERT_TRUE(reader->FindPopular(kPopularOverall, &popular).ok());
+  EXPECT_THAT(Names(*reader, popular), Not(Contains("rabbit")));
+  // She comes back.
+  Did(alice, v1::PURCHASE, "i1");
+  const auto back = Run();
+  ASSERT_TRUE(back.ok()) << back.status();
+  ASSERT_TRUE(Open(*back)->FindUser(alice, &user).ok());
+  EXPECT_EQ(user.profile().items_size(), 1);
+  EXPECT_TRUE(user.profile().has_forgotten_until_unix_ms());
+  EXPECT_GT(user.list().items_size(), 0);
 }
 
 TEST_F(RunTest, TheTopicOfItemsLiesOverImportedCatalogues) {

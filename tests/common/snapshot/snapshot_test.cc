@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "common/event/user_digest.h"
 #include "tests/common/snapshot/sample.h"
 #include "tests/fakes/temp_dir.h"
 
@@ -160,6 +162,42 @@ TEST(SnapshotTest, ManyThreadsReadAtOnce) {
     }
   }
   EXPECT_THAT(differences, testing::Each(""));
+}
+
+TEST(SnapshotTest, OfAForgottenUserOnlyTheTimeIsLeftAndNoId) {
+  const TempDir temp;
+  const std::string& dir = temp.path();
+  const std::string user_id = "alice in wonderland";
+  auto writer = SnapshotWriter::Create(dir, kGeneration);
+  ASSERT_TRUE(writer.ok());
+  ASSERT_TRUE((*writer)->WriteItems({}).ok());
+  ASSERT_TRUE((*writer)->WriteNeighbours({}).ok());
+  ASSERT_TRUE((*writer)->PutForgottenUser(UserDigest(user_id), 1234).ok());
+  ASSERT_TRUE((*writer)->PutUser("bob of the hatters", {}).ok());
+  ASSERT_TRUE((*writer)->Finish({}).ok());
+  const auto reader = SnapshotReader::Open(dir, kGeneration, Verify::kDigest, kCacheBytes);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  v1::SnapshotUser user;
+  ASSERT_TRUE((*reader)->FindUser(user_id, &user).ok());
+  EXPECT_EQ(user.profile().forgotten_until_unix_ms(), 1234);
+  EXPECT_FALSE(user.has_list());
+  EXPECT_TRUE(absl::IsNotFound((*reader)->FindUser("alice", &user)));
+  EXPECT_TRUE((*reader)->FindUser("bob of the hatters", &user).ok());
+  std::vector<std::string> visited;
+  ASSERT_TRUE((*reader)->ForEachUser([&visited](absl::string_view id, const v1::SnapshotUser&) {
+                           visited.emplace_back(id);
+                           return absl::OkStatus();
+                         }).ok());
+  EXPECT_THAT(visited, testing::ElementsAre("bob of the hatters"));
+  bool bob = false;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(dir)) {
+    if (entry.is_regular_file()) {
+      const std::string bytes = ReadText(entry.path());
+      bob = bob || absl::StrContains(bytes, "bob of");
+      EXPECT_FALSE(absl::StrContains(bytes, "wonderland")) << entry.path();
+    }
+  }
+  EXPECT_TRUE(bob) << "ids of others can be read in the files";
 }
 
 TEST(SnapshotTest, EmptyViewsAreFine) {
