@@ -22,6 +22,7 @@
 #include "batch_layer/history/history.h"
 #include "batch_layer/import/importer.h"
 #include "batch_layer/kafka_range/progress.h"
+#include "batch_layer/pipeline/forgotten_report.h"
 #include "batch_layer/pipeline/run.h"
 #include "batch_layer/schedule/child_run.h"
 #include "batch_layer/schedule/late_events.h"
@@ -55,6 +56,8 @@ struct Flags {
   std::string rejects;
   std::string from;
   std::string until;
+  std::string user;
+  bool json = false;
 };
 
 absl::StatusOr<std::unique_ptr<History>> OpenHistory(const v1::Config& config) {
@@ -226,6 +229,23 @@ absl::Status CompactHistory(const v1::Config& config, const StopSignal& stop) {
   return absl::OkStatus();
 }
 
+absl::Status PrintForgotten(const Flags& flags, const v1::Config& config) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<History> history, OpenHistory(config));
+  const std::optional<std::string> user = flags.user.empty() ? std::nullopt : std::optional(flags.user);
+  TRIBUTARY_ASSIGN_OR_RETURN(const v1::ForgottenReport report, ReportForgotten(config, *history, user));
+  std::string text = Describe(report);
+  if (flags.json) {
+    google::protobuf::util::JsonPrintOptions options;
+    options.add_whitespace = true;
+    text.clear();
+    if (!google::protobuf::util::MessageToJsonString(report, &text, options).ok()) {
+      return absl::InternalError("report cannot be printed");
+    }
+  }
+  std::cout << text << std::flush;
+  return absl::OkStatus();
+}
+
 int Main(int argc, char** argv) {
   const StopSignal stop;
   InitLogging(argv[0]);
@@ -264,6 +284,9 @@ int Main(int argc, char** argv) {
   CLI::App* const history = app.add_subcommand("history", "look after the history's files");
   history->require_subcommand(1);
   CLI::App* const compact = history->add_subcommand("compact", "merge small files now");
+  CLI::App* const forgotten = history->add_subcommand("forgotten", "who was forgotten, and what still holds them until when");
+  forgotten->add_option("user", flags.user, "of this user id alone, looking into the snapshots");
+  forgotten->add_flag("--json", flags.json, "v1.ForgottenReport as JSON");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -279,6 +302,10 @@ int Main(int argc, char** argv) {
     }
     if (compact->parsed()) {
       TRIBUTARY_RETURN_IF_ERROR(CompactHistory(config, stop));
+      return ExitCode::kDone;
+    }
+    if (forgotten->parsed()) {
+      TRIBUTARY_RETURN_IF_ERROR(PrintForgotten(flags, config));
       return ExitCode::kDone;
     }
     TRIBUTARY_RETURN_IF_ERROR(convert->parsed() ? Convert(flags) : Import(flags, config));

@@ -86,6 +86,35 @@ TEST_F(CliTest, HistoryCompactMergesSmallFiles) {
   EXPECT_EQ(Run(Config() + "history"), 2);
 }
 
+TEST_F(CliTest, HistoryForgottenSaysWhatStillHoldsAUserUntilWhen) {
+  const std::string forgets = dir_.Write("forgets.csv", "time,user\n1300000005,u\n");
+  const std::string mapping = dir_.Write("forgets.mapping", R"(
+      format: CSV
+      event_time { value { text: "{time}" } format: "unix_s" }
+      type_rules { type: FORGET }
+      user_id { text: "{user}" })");
+  ASSERT_EQ(Run(Config() + "import " + file_ + " --mapping " + mapping_), 0) << err_;
+  ASSERT_EQ(Run(Config() + "run --no-kafka"), 0) << err_;
+  ASSERT_EQ(Run(Config() + "history forgotten"), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("no FORGET"));
+  ASSERT_EQ(Run(Config() + "import " + forgets + " --mapping " + mapping), 0) << err_;
+  ASSERT_EQ(Run(Config() + "run --no-kafka"), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("1 users newly forgotten, 2 events without them now, 0 wait"));
+  ASSERT_EQ(Run(Config() + "history forgotten u"), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("forgotten until 2011-03-13T07:06:45+00:00 by the event at -1:"));
+  EXPECT_THAT(out_, HasSubstr("in snapshot 1 until 2 more runs have passed\n"));
+  EXPECT_THAT(out_, testing::Not(HasSubstr("snapshot 2")));
+  ASSERT_EQ(Run(Config() + "history forgotten v"), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("no FORGET"));
+  ASSERT_EQ(Run(Config() + "history forgotten --json"), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("\"generation\": \"1\""));
+  EXPECT_THAT(out_, testing::Not(HasSubstr("\"u\"")));
+  // What was imported before under another name, with more in it: older events come in without the person.
+  dir_.Write("more.csv", "time,user,item\n1300000000,u,i\n1300000009,u,i\n");
+  ASSERT_EQ(Run(Config() + "import " + dir_.Join("more.csv") + " --mapping " + mapping_), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("1 events of users who were forgotten since"));
+}
+
 TEST_F(CliTest, ASecondProcessExitsWith3) {
   ASSERT_EQ(Run(Config() + "run --no-kafka"), 0) << err_;
   const int lock = ::open(dir_.Join("history/LOCK").c_str(), O_RDWR | O_CLOEXEC);
