@@ -51,6 +51,7 @@ struct Flags {
   std::string daily_at;
   std::string time_zone = "UTC";
   std::string every;
+  uint64_t memory_budget = 0;
   std::string file;
   std::string mapping;
   std::string rejects;
@@ -75,8 +76,11 @@ void SleepUnlessStopped(absl::Duration time, const StopSignal& stop) {
 absl::StatusOr<ExitCode> Run(const Flags& flags, v1::Config config, const StopSignal& stop) {
   if (flags.threads > 0) {
     config.mutable_batch()->set_threads(flags.threads);
-    TRIBUTARY_RETURN_IF_ERROR(ValidateConfig(config));
   }
+  if (flags.memory_budget > 0) {
+    config.mutable_batch()->set_memory_budget_bytes(static_cast<int64_t>(flags.memory_budget));
+  }
+  TRIBUTARY_RETURN_IF_ERROR(ValidateConfig(config));
   TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<History> history, OpenHistory(config));
   std::unique_ptr<EventLog> log;
   if (!flags.no_kafka) {
@@ -114,6 +118,9 @@ std::vector<std::string> RunArguments(const Flags& flags) {
   }
   if (flags.threads > 0) {
     arguments.insert(arguments.end(), {"--threads", absl::StrCat(flags.threads)});
+  }
+  if (flags.memory_budget > 0) {
+    arguments.insert(arguments.end(), {"--memory-budget", absl::StrCat(flags.memory_budget)});
   }
   if (flags.no_activate) {
     arguments.emplace_back("--no-activate");
@@ -270,6 +277,8 @@ int Main(int argc, char** argv) {
   for (CLI::App* const command : {run, schedule}) {
     command->add_flag("--no-activate", flags.no_activate, "keep the new snapshot without making it current");
     command->add_flag("--no-kafka", flags.no_kafka, "use the history as it is, announce nothing");
+    command->add_option("--memory-budget", flags.memory_budget, "in place of batch.memory_budget_bytes, such as 8GiB")
+        ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false));
     command->add_option("--threads", flags.threads, "in place of batch.threads")->check(CLI::Range(1, 1024));
   }
   CLI::App* const import = app.add_subcommand("import", "put a file (CSV, JSON Lines; plain, zstd, gzip) into the history");

@@ -63,6 +63,7 @@ ValidationSlice CutValidation(absl::Span<const Observation> observations, const 
     slice.rows.push_back(candidate.row);
     slice.held_out.push_back(std::move(held_out));
   }
+  slice.train.reserve(observations.size());
   for (size_t i = 0; i < observations.size(); ++i) {
     if (!out[i]) {
       slice.train.push_back(observations[i].interaction);

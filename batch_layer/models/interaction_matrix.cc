@@ -29,9 +29,13 @@ absl::StatusOr<InteractionMatrix> InteractionMatrix::Create(uint32_t rows, uint3
                                                      " items=", items, " weight=", x.weight));
     }
   }
-  std::stable_sort(interactions.begin(), interactions.end(), [](const Interaction& a, const Interaction& b) {
+  const auto before = [](const Interaction& a, const Interaction& b) {
     return std::tie(a.row, a.item) < std::tie(b.row, b.item);
-  });
+  };
+  // What comes from a history is in order, and a hundred million of them want no buffer for sorting.
+  if (!std::is_sorted(interactions.begin(), interactions.end(), before)) {
+    std::stable_sort(interactions.begin(), interactions.end(), before);
+  }
   InteractionMatrix matrix;
   SparseRows& by_row = matrix.by_row_;
   SparseRows& by_item = matrix.by_item_;
@@ -39,6 +43,8 @@ absl::StatusOr<InteractionMatrix> InteractionMatrix::Create(uint32_t rows, uint3
   by_row.offsets_.assign(size_t{rows} + 1, 0);
   by_item.column_count_ = rows;
   by_item.offsets_.assign(size_t{items} + 1, 0);
+  by_row.columns_.reserve(interactions.size());
+  by_row.weights_.reserve(interactions.size());
   for (size_t i = 0; i < interactions.size(); ++i) {
     const Interaction& x = interactions[i];
     if (i > 0 && interactions[i - 1].row == x.row && interactions[i - 1].item == x.item) {

@@ -1,7 +1,8 @@
 #include "batch_layer/pipeline/dataset.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
-#include <numeric>
 #include <tuple>
 #include <utility>
 
@@ -66,9 +67,10 @@ std::map<PartitionId, Offset> CutSegments(const History& history, int64_t segmen
 
 class DatasetReader {
  public:
-  DatasetReader(const RunCatalogue& catalogue, std::map<PartitionId, Offset> cuts, const v1::HistoryManifest& manifest)
+  DatasetReader(const RunCatalogue& catalogue, std::map<PartitionId, Offset> cuts, const v1::HistoryManifest& manifest,
+                EventStore::Options events)
       : cuts_(std::move(cuts)), forgotten_(manifest) {
-    sessions_.NumberOf("");       // kNoSession.
+    data_.events = EventStore(std::move(events));
     for (const auto& [id, item] : catalogue.items) {
       items_.NumberOf(id);
     }
@@ -85,19 +87,22 @@ class DatasetReader {
       return absl::OkStatus();
     }
     dense.user = users_.NumberOf(event.user_id);
-    dense.session = sessions_.NumberOf(event.session_id);
-    dense.kind = event.type;
-    dense.anonymous = event.anonymous;
-    dense.key = {event.event_time_unix_ms, row.position};
-    dense.value_micros = event.value_micros;
-    if (users_.size() >= kNoItem || items_.size() >= kNoItem || sessions_.size() >= kNoItem) {
-      return absl::ResourceExhaustedError("more users, items or sessions than one snapshot can number");
+    if (!event.session_id.empty()) {
+      dense.session = std::max<uint64_t>(1, XXH64(event.session_id.data(), event.session_id.size(), 0));
     }
-    data_.events.push_back(dense);
-    return absl::OkStatus();
+    dense.kind = static_cast<uint8_t>(event.type);
+    dense.anonymous = event.anonymous;
+    dense.event_time_unix_ms = event.event_time_unix_ms;
+    dense.partition = row.position.partition;
+    dense.offset = row.position.offset;
+    dense.value_micros = event.value_micros;
+    if (users_.size() >= kNoItem || items_.size() >= kNoItem) {
+      return absl::ResourceExhaustedError("more users or items than one snapshot can number");
+    }
+    return data_.events.Add(dense);
   }
 
-  Dataset Finish(const RunCatalogue& catalogue) && {
+  absl::StatusOr<Dataset> Finish(const RunCatalogue& catalogue) && {
     std::vector<uint32_t> user_places, item_places;
     data_.users = users_.Sorted(&user_places);
     for (const std::string& id : items_.Sorted(&item_places)) {
@@ -108,17 +113,7 @@ class DatasetReader {
         data_.items.emplace_back().set_item_id(id);
       }
     }
-    for (DenseEvent& event : data_.events) {
-      event.user = user_places[event.user];
-      event.item = event.item == kNoItem ? kNoItem : item_places[event.item];
-    }
-    std::stable_sort(data_.events.begin(), data_.events.end(),
-                     [](const DenseEvent& a, const DenseEvent& b) { return a.user < b.user; });
-    data_.user_begin.assign(data_.users.size() + 1, 0);
-    for (const DenseEvent& event : data_.events) {
-      ++data_.user_begin[event.user + 1];
-    }
-    std::partial_sum(data_.user_begin.begin(), data_.user_begin.end(), data_.user_begin.begin());
+    TRIBUTARY_RETURN_IF_ERROR(data_.events.Sort(user_places, item_places));
     data_.totals.insert(totals_.begin(), totals_.end());
     data_.forgotten = forgotten_.list();
     data_.forgotten_until.reserve(data_.users.size());
@@ -149,15 +144,16 @@ class DatasetReader {
 
   const std::map<PartitionId, Offset> cuts_;
   ForgottenUsers forgotten_;
-  Names users_, items_, sessions_;
+  Names users_, items_;
   absl::flat_hash_map<CountKey, CountAmounts, CountKeyHash> totals_;
   Dataset data_;
 };
 
 }  // namespace
 
-absl::StatusOr<Dataset> ReadDataset(History& history, const RunCatalogue& catalogue, int64_t segment_size) {
-  DatasetReader reader(catalogue, CutSegments(history, segment_size), history.manifest());
+absl::StatusOr<Dataset> ReadDataset(History& history, const RunCatalogue& catalogue, int64_t segment_size,
+                                    EventStore::Options events) {
+  DatasetReader reader(catalogue, CutSegments(history, segment_size), history.manifest(), std::move(events));
   HistoryScan scan;
   scan.columns = HistoryColumns::All();
   scan.columns.query = false;
@@ -170,16 +166,16 @@ UserHistory FoldUser(absl::Span<const DenseEvent> events, int64_t forgotten_unti
   // The fold is a join, so any order will do: by (item, kind) each decision lands at the end of the array.
   std::vector<const DenseEvent*> order;
   for (const DenseEvent& event : events) {
-    if (IsLongTerm(event.kind) && (with_anonymous || !event.anonymous) && event.item != kNoItem) {
+    if (IsLongTerm(event.type()) && (with_anonymous || !event.anonymous) && event.item != kNoItem) {
       order.push_back(&event);
     }
   }
   std::sort(order.begin(), order.end(), [](const DenseEvent* a, const DenseEvent* b) {
-    return std::tie(a->item, a->kind, a->key) < std::tie(b->item, b->kind, b->key);
+    return std::tuple(a->item, a->kind, a->key()) < std::tuple(b->item, b->kind, b->key());
   });
   UserHistory history;
   for (const DenseEvent* event : order) {
-    history.Apply(event->kind, ItemNumber{event->item}, event->key, event->value_micros);
+    history.Apply(event->type(), ItemNumber{event->item}, event->key(), event->value_micros);
   }
   if (forgotten_until != ForgottenUsers::kNever) {
     history.Apply(v1::FORGET, ItemNumber{}, {forgotten_until, {}}, 0);
@@ -188,17 +184,17 @@ UserHistory FoldUser(absl::Span<const DenseEvent> events, int64_t forgotten_unti
 }
 
 int64_t CountSessions(absl::Span<const DenseEvent> events) {
-  std::vector<std::pair<int64_t, uint32_t>> order;     // Event time, session.
+  std::vector<std::pair<int64_t, uint64_t>> order;     // Event time, session.
   for (const DenseEvent& event : events) {
-    if (event.kind != v1::IMPRESSION && event.kind != v1::ADJUSTMENT) {
-      order.emplace_back(event.key.event_time_unix_ms, event.session);
+    if (event.type() != v1::IMPRESSION && event.type() != v1::ADJUSTMENT) {
+      order.emplace_back(event.event_time_unix_ms, event.session);
     }
   }
   if (order.empty()) {
     return 0;
   }
   std::sort(order.begin(), order.end());
-  // Sessionize wants ids; the numbers' bytes are as good.
+  // Sessionize wants ids; the hashes' bytes are as good.
   std::vector<SessionEvent> session_events;
   session_events.reserve(order.size());
   for (const auto& [time, session] : order) {

@@ -15,7 +15,7 @@ KindWeights WeightsOf(const v1::BatchConfig& config) {
 }
 
 void AppendObservations(const UserHistory& history, uint32_t row, const KindWeights& weights, double dislike_rating_at_most,
-                        std::vector<Observation>* observations) {
+                        int64_t since_unix_ms, std::vector<Observation>* observations) {
   const absl::Span<const Decision> all = history.decisions();
   for (size_t begin = 0, end = 0; begin < all.size(); begin = end) {
     while (end < all.size() && all[end].item == all[begin].item) {
@@ -33,7 +33,8 @@ void AppendObservations(const UserHistory& history, uint32_t row, const KindWeig
     int64_t latest = decisions.front().key.event_time_unix_ms;
     for (const Decision& decision : decisions) {
       const bool returned = decision.kind == v1::PURCHASE && trade->kind == v1::RETURN;
-      weight += returned ? 0 : weights[decision.kind];
+      const bool too_old = decision.key.event_time_unix_ms < since_unix_ms;
+      weight += returned || too_old ? 0 : weights[decision.kind];
       latest = std::max(latest, decision.key.event_time_unix_ms);
     }
     if (weight > 0) {

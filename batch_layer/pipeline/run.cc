@@ -2,6 +2,9 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <utility>
@@ -14,6 +17,7 @@
 #include "batch_layer/pipeline/build_info.h"
 #include "batch_layer/pipeline/dataset.h"
 #include "batch_layer/pipeline/lifecycle.h"
+#include "batch_layer/pipeline/memory.h"
 #include "batch_layer/pipeline/run_catalogue.h"
 #include "batch_layer/pipeline/views.h"
 #include "common/dense/dense.h"
@@ -44,6 +48,7 @@ std::string ConfigDigest(const v1::Config& config) {
   relevant.mutable_batch()->clear_retire_grace_seconds();
   relevant.mutable_batch()->clear_gate();
   relevant.mutable_batch()->clear_history();
+  relevant.mutable_batch()->clear_memory_budget_bytes();
   relevant.mutable_merge()->set_dislike_rating_at_most(config.merge().dislike_rating_at_most());
   const std::string bytes = relevant.SerializeAsString();
   return absl::StrFormat("%016x", XXH64(bytes.data(), bytes.size(), 0));
@@ -73,6 +78,7 @@ class BatchRun {
     TRIBUTARY_RETURN_IF_ERROR(Step("history", [this] { return ReadHistory(); }));
     TRIBUTARY_RETURN_IF_ERROR(Step("forget", [this] { return Forget(); }));
     TRIBUTARY_RETURN_IF_ERROR(Step("catalogue", [this] { return ReadCatalogue(); }));
+    TRIBUTARY_RETURN_IF_ERROR(Step("memory", [this] { return Plan(); }));
     TRIBUTARY_RETURN_IF_ERROR(Step("events", [this] { return ReadEvents(); }));
     TRIBUTARY_RETURN_IF_ERROR(Step("models", [this] { return Compute(); }));
     TRIBUTARY_RETURN_IF_ERROR(Step("snapshot", [this] { return Write(); }));
@@ -182,8 +188,42 @@ class BatchRun {
                            catalogue_.rules.size(), file);
   }
 
+  // From what the manifests say, before anything is taken.
+  Result Plan() {
+    const RunSize size = ExpectedSize();
+    TRIBUTARY_ASSIGN_OR_RETURN(const MemoryPlan plan, PlanMemory(size, config_.batch()));
+    events_in_memory_ = options_.events_in_memory > 0 ? options_.events_in_memory : plan.events_in_memory;
+    return absl::StrFormat("about %.2f GiB for %d events%s", static_cast<double>(plan.bytes) / (1 << 30), size.events,
+                           static_cast<uint64_t>(size.events) <= events_in_memory_ ? "" : ", which go through the disk");
+  }
+
+  // Users and items as they were in the newest snapshot, grown like the events; without one what shops have.
+  RunSize ExpectedSize() const {
+    RunSize size;
+    for (const v1::HistorySegment& segment : history_.manifest().segments()) {
+      size.events += segment.events();
+    }
+    size.users = size.events / 10;
+    size.items = size.events / 1000;
+    if (const auto snapshots = store_.List(); snapshots.ok() && !snapshots->empty() && snapshots->back().events() > 0) {
+      const v1::SnapshotManifest& last = snapshots->back();
+      const double growth = static_cast<double>(size.events) / static_cast<double>(last.events());
+      size.users = std::llround(static_cast<double>(last.users()) * growth);
+      size.items = std::llround(static_cast<double>(last.items()) * std::max(1.0, growth));
+    }
+    size.observations = std::llround(static_cast<double>(size.events) * config_.batch().learn_user_share());
+    return size;
+  }
+
   Result ReadEvents() {
-    TRIBUTARY_ASSIGN_OR_RETURN(dataset_, ReadDataset(history_, catalogue_, config_.kafka().segment_size()));
+    EventStore::Options events;
+    events.in_memory = events_in_memory_;
+    events.expected = static_cast<size_t>(ExpectedSize().events);
+    events.dir = store_.dir() + "/events.partial";
+    std::error_code ignored;
+    std::filesystem::remove_all(events.dir, ignored);     // Of a run that was killed, should this one not need it.
+    TRIBUTARY_ASSIGN_OR_RETURN(dataset_,
+                               ReadDataset(history_, catalogue_, config_.kafka().segment_size(), std::move(events)));
     return absl::StrFormat("%d events of %d users and %d items", dataset_.accepted_events, dataset_.users.size(),
                            dataset_.items.size());
   }
@@ -301,6 +341,7 @@ class BatchRun {
 
   std::map<PartitionId, PartitionEnd> watermarks_;
   RunCatalogue catalogue_;
+  size_t events_in_memory_ = 0;
   Dataset dataset_;
   Views views_;
   RunReport report_;

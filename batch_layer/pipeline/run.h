@@ -1,6 +1,7 @@
 #ifndef TRIBUTARY_BATCH_LAYER_PIPELINE_RUN_H_
 #define TRIBUTARY_BATCH_LAYER_PIPELINE_RUN_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -30,6 +31,7 @@ struct RunOptions {
   std::function<void(absl::string_view step, absl::Duration took, absl::string_view result)> on_step;
   std::function<void(const RangeProgress&)> on_progress = [](const RangeProgress&) {};  // Of the reading from Kafka.
   std::function<void(absl::Duration)> sleep;         // The grace before old generations are deleted.
+  size_t events_in_memory = 0;                       // More go through the disk; 0: as batch.memory_budget_bytes has it.
   absl::Duration poll_timeout = absl::Seconds(1);    // As of KafkaRangeOptions, as the next one.
   int max_idle_polls = 60;
 };

@@ -1,15 +1,20 @@
 #include "batch_layer/pipeline/views.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <atomic>
+#include <limits>
 #include <numeric>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "batch_layer/models/blend.h"
 #include "batch_layer/models/item_neighbours.h"
 #include "batch_layer/models/parallel.h"
 #include "batch_layer/models/popularity.h"
 #include "batch_layer/pipeline/interactions.h"
+#include "batch_layer/pipeline/memory.h"
 #include "common/status/status_macros.h"
 
 namespace tributary::batch {
@@ -17,6 +22,8 @@ namespace {
 
 constexpr size_t kUsersPerBlock = 256;
 constexpr uint32_t kUsersPerSlice = 8192;         // Lists in memory at a time.
+constexpr uint32_t kUsersPerStep = 64 * 1024;     // Profiles and observations in pieces of their own at a time.
+constexpr int64_t kDayMs = 24LL * 3600 * 1000;
 
 std::vector<bool> Refused(const Dataset& dataset, const RunCatalogue& catalogue) {
   std::vector<bool> refused(dataset.users.size());
@@ -27,31 +34,155 @@ std::vector<bool> Refused(const Dataset& dataset, const RunCatalogue& catalogue)
   return refused;
 }
 
-std::map<std::string, std::vector<ScoredItem>> ComputePopularity(const Dataset& dataset, const RunCatalogue& catalogue,
-                                                                 const std::vector<bool>& refused,
-                                                                 const v1::BatchConfig& config) {
-  PopularityOptions options;
-  options.weights = WeightsOf(config);
-  options.half_life = absl::Hours(24) * config.popularity_half_life_days();
-  options.reference = absl::FromUnixMillis(dataset.last_event_time_unix_ms);
-  Popularity popularity(static_cast<uint32_t>(dataset.items.size()), options);
-  for (const DenseEvent& event : dataset.events) {
-    if (event.item != kNoItem && !refused[event.user] &&
-        catalogue.deleted_items.count(dataset.items[event.item].item_id()) == 0) {
-      popularity.Add(event.kind, ItemNumber{event.item}, absl::FromUnixMillis(event.key.event_time_unix_ms));
+std::vector<bool> Deleted(const Dataset& dataset, const RunCatalogue& catalogue) {
+  std::vector<bool> deleted(dataset.items.size());
+  for (size_t item = 0; item < dataset.items.size(); ++item) {
+    deleted[item] = catalogue.deleted_items.count(dataset.items[item].item_id()) > 0;
+  }
+  return deleted;
+}
+
+bool InSample(const std::string& user_id, double share) {
+  return share >= 1 || static_cast<double>(XXH64(user_id.data(), user_id.size(), 0)) < share * 0x1p64;
+}
+
+// Grows without moving what it has; then everything in one piece.
+class Observations {
+ public:
+  void Append(absl::Span<const Observation> of_user, uint32_t row) {
+    for (const Observation& observation : of_user) {
+      if (chunks_.empty() || chunks_.back().size() == kChunk) {
+        chunks_.emplace_back().reserve(kChunk);
+      }
+      chunks_.back().push_back(observation);
+      chunks_.back().back().interaction.row = row;
+      ++size_;
     }
   }
-  const size_t length = static_cast<size_t>(config.popular_length());
-  std::map<std::string, std::vector<ScoredItem>> popular;
-  popular[std::string(kPopularOverall)] = popularity.Top(length);
-  for (auto& [category, items] : popularity.TopByCategory(length, [&dataset](ItemNumber item) {
-         const auto& categories = dataset.items[Value(item)].categories();
-         return std::vector<std::string>(categories.begin(), categories.end());
-       })) {
-    popular[PopularCategoryScope(category)] = items;
+  size_t size() const { return size_; }
+  std::vector<Observation> Take() && {
+    std::vector<Observation> all;
+    all.reserve(size_);
+    for (std::vector<Observation>& chunk : chunks_) {
+      all.insert(all.end(), chunk.begin(), chunk.end());
+      std::vector<Observation>().swap(chunk);
+    }
+    return all;
   }
-  return popular;
-}
+
+ private:
+  static constexpr size_t kChunk = 256 * 1024;
+  std::vector<std::vector<Observation>> chunks_;
+  size_t size_ = 0;
+};
+
+// Goes through the events, a slice of users at a time, and makes of them what the models need.
+class EventPass {
+ public:
+  EventPass(Dataset& dataset, const RunCatalogue& catalogue, const v1::Config& config, Views& views)
+      : dataset_(dataset),
+        batch_(config.batch()),
+        dislike_rating_at_most_(config.merge().dislike_rating_at_most()),
+        refused_(Refused(dataset, catalogue)),
+        deleted_(Deleted(dataset, catalogue)),
+        weights_(WeightsOf(config.batch())),
+        since_unix_ms_(batch_.learn_from_days() == 0
+                           ? std::numeric_limits<int64_t>::min()
+                           : dataset.last_event_time_unix_ms - batch_.learn_from_days() * kDayMs),
+        popularity_(static_cast<uint32_t>(dataset.items.size()),
+                    {.weights = weights_,
+                     .half_life = absl::Hours(24) * batch_.popularity_half_life_days(),
+                     .reference = absl::FromUnixMillis(dataset.last_event_time_unix_ms)}),
+        views_(views) {}
+
+  absl::Status Run() {
+    if (const SpillDirectory* directory = dataset_.events.directory(); directory != nullptr) {
+      TRIBUTARY_ASSIGN_OR_RETURN(views_.profiles, StringSpool::Create(directory->path() + "/profiles"));
+    }
+    TRIBUTARY_RETURN_IF_ERROR(dataset_.events.ForEachSlice([this](const EventSlice& slice) { return Visit(slice); }));
+    views_.sessions = sessions_;
+    return absl::OkStatus();
+  }
+
+  Observations& observations() { return observations_; }
+
+  std::map<std::string, std::vector<ScoredItem>> Popular() const {
+    const auto length = static_cast<size_t>(batch_.popular_length());
+    std::map<std::string, std::vector<ScoredItem>> popular;
+    popular[std::string(kPopularOverall)] = popularity_.Top(length);
+    for (auto& [category, items] : popularity_.TopByCategory(length, [this](ItemNumber item) {
+           const auto& categories = dataset_.items[Value(item)].categories();
+           return std::vector<std::string>(categories.begin(), categories.end());
+         })) {
+      popular[PopularCategoryScope(category)] = items;
+    }
+    return popular;
+  }
+
+ private:
+  absl::Status Visit(const EventSlice& slice) {
+    // Results of some users at a time: a slice may have all of them.
+    for (uint32_t done = 0; done < slice.users(); done += kUsersPerStep) {
+      TRIBUTARY_RETURN_IF_ERROR(
+          VisitUsers(slice, slice.first_user() + done, std::min(kUsersPerStep, slice.users() - done)));
+    }
+    for (const DenseEvent& event : slice.events()) {
+      if (event.item != kNoItem && !refused_[event.user] && !deleted_[event.item] && event.event_time_unix_ms >= since_unix_ms_) {
+        popularity_.Add(event.type(), ItemNumber{event.item}, absl::FromUnixMillis(event.event_time_unix_ms));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status VisitUsers(const EventSlice& slice, uint32_t first, uint32_t users) {
+    std::vector<std::string> profiles(users);
+    std::vector<std::vector<Observation>> observations(users);
+    ForEachBlock(users, kUsersPerBlock, batch_.threads(), [&](size_t begin, size_t end, int) {
+      for (size_t i = begin; i < end; ++i) {
+        const uint32_t user = first + static_cast<uint32_t>(i);
+        const absl::Span<const DenseEvent> events = slice.EventsOf(user);
+        const UserHistory history = FoldUser(events, dataset_.forgotten_until[user], /*with_anonymous=*/true);
+        if (!history.empty()) {
+          v1::Profile profile;
+          history.ToProto(&profile);
+          profiles[i] = profile.SerializeAsString();
+        }
+        sessions_ += CountSessions(events);
+        if (!refused_[user] && InSample(dataset_.users[user], batch_.learn_user_share())) {
+          Observe(events, user, history, &observations[i]);
+        }
+      }
+    });
+    for (uint32_t i = 0; i < users; ++i) {
+      TRIBUTARY_RETURN_IF_ERROR(views_.profiles.Append(profiles[i]));
+      if (!observations[i].empty()) {
+        observations_.Append(observations[i], static_cast<uint32_t>(views_.learned_users.size()));
+        views_.learned_users.push_back(first + i);
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  void Observe(absl::Span<const DenseEvent> events, uint32_t user, const UserHistory& history,
+               std::vector<Observation>* observations) const {
+    const bool any_anonymous = std::any_of(events.begin(), events.end(), [](const DenseEvent& e) { return e.anonymous; });
+    const UserHistory known =
+        any_anonymous ? FoldUser(events, dataset_.forgotten_until[user], /*with_anonymous=*/false) : UserHistory();
+    AppendObservations(any_anonymous ? known : history, 0, weights_, dislike_rating_at_most_, since_unix_ms_, observations);
+  }
+
+  Dataset& dataset_;
+  const v1::BatchConfig& batch_;
+  const double dislike_rating_at_most_;
+  const std::vector<bool> refused_;
+  const std::vector<bool> deleted_;
+  const KindWeights weights_;
+  const int64_t since_unix_ms_;
+  Popularity popularity_;
+  Views& views_;
+  std::atomic<int64_t> sessions_ = 0;
+  Observations observations_;
+};
 
 v1::ScoredItems ToProto(const std::vector<ScoredItem>& list) {
   v1::ScoredItems message;
@@ -93,7 +224,7 @@ class UserLists {
   uint32_t done_ = 0;
 };
 
-absl::Status WriteUsers(const Dataset& dataset, const Views& views, const v1::BatchConfig& config, SnapshotWriter& writer) {
+absl::Status WriteUsers(const Dataset& dataset, Views& views, const v1::BatchConfig& config, SnapshotWriter& writer) {
   std::optional<UserLists> lists;
   if (views.learned.has_value()) {
     lists.emplace(*views.learned, static_cast<size_t>(config.list_length()), config.threads());
@@ -101,6 +232,8 @@ absl::Status WriteUsers(const Dataset& dataset, const Views& views, const v1::Ba
   for (const auto& [digest, until] : dataset.forgotten) {
     TRIBUTARY_RETURN_IF_ERROR(writer.PutForgottenUser(digest, until));
   }
+  TRIBUTARY_RETURN_IF_ERROR(views.profiles.Rewind());
+  std::string profile;
   auto learned_user = views.learned_users.begin();
   for (size_t user = 0; user < dataset.users.size(); ++user) {
     v1::SnapshotUser message;
@@ -108,8 +241,9 @@ absl::Status WriteUsers(const Dataset& dataset, const Views& views, const v1::Ba
       *message.mutable_list() = ToProto(lists->Next());
       ++learned_user;
     }
-    if (!views.profiles[user].empty()) {
-      views.profiles[user].ToProto(message.mutable_profile());
+    TRIBUTARY_RETURN_IF_ERROR(views.profiles.Next(&profile));
+    if (!profile.empty() && !message.mutable_profile()->ParseFromString(profile)) {
+      return absl::InternalError(absl::StrCat("profile cannot be read back: user=", user));
     }
     if (message.has_list() || message.has_profile()) {
       TRIBUTARY_RETURN_IF_ERROR(writer.PutUser(dataset.users[user], message));
@@ -120,58 +254,37 @@ absl::Status WriteUsers(const Dataset& dataset, const Views& views, const v1::Ba
 
 }  // namespace
 
-absl::StatusOr<Views> ComputeViews(const Dataset& dataset, const RunCatalogue& catalogue, const v1::Config& config) {
+absl::StatusOr<Views> ComputeViews(Dataset& dataset, const RunCatalogue& catalogue, const v1::Config& config) {
   const v1::BatchConfig& batch = config.batch();
-  const std::vector<bool> refused = Refused(dataset, catalogue);
-  const KindWeights weights = WeightsOf(batch);
-  const size_t users = dataset.users.size();
-
   Views views;
-  views.profiles.resize(users);
-  std::vector<std::vector<Observation>> of_user(users);
-  std::atomic<int64_t> sessions = 0;
-  ForEachBlock(users, kUsersPerBlock, batch.threads(), [&](size_t begin, size_t end, int) {
-    for (size_t user = begin; user < end; ++user) {
-      const absl::Span<const DenseEvent> events = dataset.EventsOf(user);
-      views.profiles[user] = FoldUser(events, dataset.forgotten_until[user], /*with_anonymous=*/true);
-      sessions += CountSessions(events);
-      if (refused[user]) {
-        continue;
-      }
-      const bool any_anonymous = std::any_of(events.begin(), events.end(), [](const DenseEvent& e) { return e.anonymous; });
-      const UserHistory known = any_anonymous ? FoldUser(events, dataset.forgotten_until[user], /*with_anonymous=*/false) : UserHistory();
-      AppendObservations(any_anonymous ? known : views.profiles[user], 0, weights, config.merge().dislike_rating_at_most(),
-                         &of_user[user]);
-    }
-  });
-  views.sessions = sessions;
-
-  std::vector<Observation> observations;
-  for (size_t user = 0; user < users; ++user) {
-    if (!of_user[user].empty()) {
-      for (Observation& observation : of_user[user]) {
-        observation.interaction.row = static_cast<uint32_t>(views.learned_users.size());
-        observations.push_back(observation);
-      }
-      views.learned_users.push_back(static_cast<uint32_t>(user));
-      std::vector<Observation>().swap(of_user[user]);
-    }
-  }
+  EventPass pass(dataset, catalogue, config, views);
+  TRIBUTARY_RETURN_IF_ERROR(pass.Run());
+  views.popular = pass.Popular();
   views.neighbours.resize(dataset.items.size());
-  if (!observations.empty()) {
+  const size_t observed = pass.observations().size();
+  if (observed == 0) {
+    return views;
+  }
+  TRIBUTARY_RETURN_IF_ERROR(CheckLearningFits({.events = dataset.accepted_events,
+                                               .users = static_cast<int64_t>(dataset.users.size()),
+                                               .items = static_cast<int64_t>(dataset.items.size()),
+                                               .observations = static_cast<int64_t>(observed)},
+                                              batch));
+  dataset.events.ReleaseEvents();
+  {
+    const std::vector<Observation> observations = std::move(pass.observations()).Take();
     TRIBUTARY_ASSIGN_OR_RETURN(views.learned, Learn(observations, static_cast<uint32_t>(views.learned_users.size()),
                                                     static_cast<uint32_t>(dataset.items.size()), batch));
-    NeighbourOptions options;
-    options.k = static_cast<size_t>(batch.neighbours());
-    options.threads = batch.threads();
-    const InteractionMatrix& matrix = views.learned->matrix;
-    views.neighbours = ItemNeighbours(matrix, options).Compute(0, matrix.items());
   }
-  views.popular = ComputePopularity(dataset, catalogue, refused, batch);
+  NeighbourOptions options;
+  options.k = static_cast<size_t>(batch.neighbours());
+  options.threads = batch.threads();
+  const InteractionMatrix& matrix = views.learned->matrix;
+  views.neighbours = ItemNeighbours(matrix, options).Compute(0, matrix.items());
   return views;
 }
 
-absl::Status WriteViews(const Dataset& dataset, const Views& views, const v1::Config& config,
+absl::Status WriteViews(const Dataset& dataset, Views& views, const v1::Config& config,
                         const std::map<PartitionId, Offset>& watermarks, SnapshotWriter& writer) {
   TRIBUTARY_RETURN_IF_ERROR(writer.WriteItems(dataset.items));
   TRIBUTARY_RETURN_IF_ERROR(WriteUsers(dataset, views, config.batch(), writer));

@@ -154,6 +154,7 @@ v1::Config DefaultConfig() {
   auto* history = batch->mutable_history();
   history->set_compact_file_bytes(128LL << 20);
   history->set_compact_files(8);
+  batch->set_learn_user_share(1);
 
   auto* speed = config.mutable_speed();
   speed->set_group("tributary-speed");
@@ -237,6 +238,9 @@ absl::Status ValidateConfig(const v1::Config& config) {
       {"batch.gate.max_growth", batch.gate().max_growth(), 1, 1e9},
       {"batch.history.compact_file_bytes", double(batch.history().compact_file_bytes()), 1024, double(16LL << 30)},
       {"batch.history.compact_files", double(batch.history().compact_files()), 2, 1000},
+      {"batch.learn_from_days", double(batch.learn_from_days()), 0, 100000},
+      {"batch.learn_user_share", batch.learn_user_share(), 1e-6, 1},
+      {"batch.memory_budget_bytes", double(batch.memory_budget_bytes()), 0, 1e15},
       {"speed.checkpoint_ms", double(speed.checkpoint_ms()), 10, 10000},
       {"speed.max_facts_per_user", double(speed.max_facts_per_user()), 64, 1 << 20},
       {"speed.allowed_lateness_seconds", double(speed.allowed_lateness_seconds()), 0, 86400.0 * 365},

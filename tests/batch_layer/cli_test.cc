@@ -115,6 +115,15 @@ TEST_F(CliTest, HistoryForgottenSaysWhatStillHoldsAUserUntilWhen) {
   EXPECT_THAT(out_, HasSubstr("1 events of users who were forgotten since"));
 }
 
+TEST_F(CliTest, ARunThatDoesNotFitIntoItsMemoryExitsWith6AndSaysWhatItNeeds) {
+  ASSERT_EQ(Run(Config() + "import " + file_ + " --mapping " + mapping_), 0) << err_;
+  EXPECT_EQ(Run(Config() + "run --no-kafka --memory-budget 64MiB"), 6);
+  EXPECT_THAT(err_, HasSubstr("memory_budget_gib=0.06"));
+  EXPECT_EQ(Run(Config() + "run --no-kafka --memory-budget 2GiB"), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("GiB for 2 events"));
+  EXPECT_EQ(Run(Config() + "run --no-kafka --memory-budget much"), 2);
+}
+
 TEST_F(CliTest, ASecondProcessExitsWith3) {
   ASSERT_EQ(Run(Config() + "run --no-kafka"), 0) << err_;
   const int lock = ::open(dir_.Join("history/LOCK").c_str(), O_RDWR | O_CLOEXEC);

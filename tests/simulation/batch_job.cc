@@ -65,6 +65,7 @@ absl::StatusOr<batch::RunReport> BatchJob::Run(const RunOptions& options) {
   run.sleep = [&](absl::Duration) { options.between_steps(); };
   run.poll_timeout = absl::ZeroDuration();
   run.max_idle_polls = 3;
+  run.events_in_memory = options.events_in_memory;
   absl::StatusOr<batch::RunReport> report = batch::RunBatch(config_, run, *history, &log_, clock_);
   for (int partition = 0; partition < kMaxPartitions; ++partition) {
     history_ends_[PartitionId{partition}] = history->End(PartitionId{partition}).offset;

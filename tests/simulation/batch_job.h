@@ -27,6 +27,7 @@ class BatchJob {
     std::function<void()> between_steps;      // After each step, and while it waits.
     int64_t stop_at = 0;                      // Stopped when it asks for the so-manyth time; 0: never.
     std::optional<int64_t> disk_bytes;        // No file grows beyond this.
+    size_t events_in_memory = 0;              // More go through the disk; 0: all in memory.
   };
   // What came of the run. Aborted: another one is at work.
   absl::StatusOr<batch::RunReport> Run(const RunOptions& options);

@@ -12,6 +12,7 @@ constexpr int kSpeedMachine = 0;
 constexpr int kBatchMachine = 1;
 constexpr int kFirstReplicaMachine = 2;
 constexpr int kMaxAttempts = 100;
+constexpr size_t kEventsInMemory = 30;     // Of a batch run that takes its events through the disk.
 
 v1::Config ConfigOf(const std::string& dir) {
   v1::Config config = DefaultConfig();
@@ -229,6 +230,7 @@ absl::Status World::RunBatch(const Step& step) {
   const bool full = step.action == Action::kDiskFull;
   options.between_steps = [this, steps = full ? 0 : step.number] { DoSome(steps); };
   options.stop_at = full ? 0 : step.more;
+  options.events_in_memory = step.number % 2 == 0 ? 0 : kEventsInMemory;
   if (full) {
     options.disk_bytes = step.number;
     ++tally_.faults;

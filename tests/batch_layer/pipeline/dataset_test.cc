@@ -14,20 +14,21 @@ namespace {
 
 DenseEvent Did(EventType kind, uint32_t item, int64_t time, int64_t offset, int64_t value = 0) {
   DenseEvent event;
-  event.kind = kind;
+  event.kind = static_cast<uint8_t>(kind);
   event.item = item;
-  event.key = {time, {PartitionId{0}, Offset{offset}}};
+  event.event_time_unix_ms = time;
+  event.offset = Offset{offset};
   event.value_micros = value;
   return event;
 }
 
-std::vector<Observation> ObservationsOf(const std::vector<DenseEvent>& events) {
+std::vector<Observation> ObservationsOf(const std::vector<DenseEvent>& events, int64_t since = 0) {
   KindWeights weights{};
   weights[v1::VIEW] = 1;
   weights[v1::PURCHASE] = 5;
   weights[v1::RATING] = 2;
   std::vector<Observation> observations;
-  AppendObservations(FoldUser(events, ForgottenUsers::kNever, true), 7, weights, 2, &observations);
+  AppendObservations(FoldUser(events, ForgottenUsers::kNever, true), 7, weights, 2, since, &observations);
   return observations;
 }
 
@@ -40,7 +41,7 @@ TEST(FoldUserTest, TheOrderOfArrivalDoesNotMatterAndAgreesWithApplyingOneByOne) 
   }
   UserHistory plain;
   for (const DenseEvent& event : events) {
-    plain.Apply(event.kind, ItemNumber{event.item}, event.key, event.value_micros);
+    plain.Apply(event.type(), ItemNumber{event.item}, event.key(), event.value_micros);
   }
   EXPECT_EQ(FoldUser(events, ForgottenUsers::kNever, true), plain);
   std::shuffle(events.begin(), events.end(), random);
@@ -71,6 +72,14 @@ TEST(InteractionsTest, WhatWasReturnedOrDislikedSaysNothing) {
   EXPECT_TRUE(ObservationsOf({Did(v1::PURCHASE, 3, 1, 1), Did(v1::DISLIKE, 3, 2, 2)}).empty());
   EXPECT_TRUE(ObservationsOf({Did(v1::VIEW, 3, 1, 1), Did(v1::RATING, 3, 2, 2, 2'000'000)}).empty());
   EXPECT_EQ(ObservationsOf({Did(v1::DISLIKE, 3, 1, 1), Did(v1::RATING, 3, 2, 2, 4'000'000)}).size(), 1u);
+}
+
+TEST(InteractionsTest, WhatLiesTooFarBackSaysNothingButStillTakesBack) {
+  const auto observations = ObservationsOf({Did(v1::VIEW, 3, 1, 1), Did(v1::PURCHASE, 3, 9, 2), Did(v1::VIEW, 4, 4, 3)}, 5);
+  ASSERT_EQ(observations.size(), 1u);
+  EXPECT_EQ(observations[0].interaction.item, 3u);
+  EXPECT_EQ(observations[0].interaction.weight, 5);
+  EXPECT_TRUE(ObservationsOf({Did(v1::DISLIKE, 3, 1, 1), Did(v1::PURCHASE, 3, 9, 2)}, 5).empty());
 }
 
 TEST(CountSessionsTest, IdsAndGapsMakeSessionsAndImpressionsNone) {

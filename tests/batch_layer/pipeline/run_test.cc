@@ -346,6 +346,97 @@ TEST_F(RunTest, ARunMergesSmallFilesAndTheDigestStaysWhatItWas) {
   EXPECT_EQ(third->manifest.config_digest(), second->manifest.config_digest());
 }
 
+TEST_F(RunTest, EventsThatGoThroughTheDiskGiveTheSameDigest) {
+  SomeShopping();
+  Did("late in the alphabet", v1::PURCHASE, "i1", 1);
+  Did("nobody", v1::PURCHASE, "i0", 0, /*anonymous=*/true);
+  Did("u3", v1::FORGET, "", 1);
+  const auto in_memory = Run();
+  ASSERT_TRUE(in_memory.ok()) << in_memory.status();
+  for (const size_t events : {1, 9, 82}) {
+    options_.events_in_memory = events;
+    const auto report = Run();
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_EQ(report->manifest.content_digest(), in_memory->manifest.content_digest()) << events;
+    EXPECT_EQ(report->manifest.sessions(), in_memory->manifest.sessions());
+    EXPECT_FALSE(std::filesystem::exists(dir_.Join("snapshots/events.partial")));
+  }
+}
+
+TEST_F(RunTest, ARunThatDoesNotFitRefusesToStartAndSaysWhatItNeeds) {
+  SomeShopping();
+  config_.mutable_batch()->set_memory_budget_bytes(100 << 20);
+  const absl::Status status = Run().status();
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_THAT(std::string(status.message()), testing::HasSubstr("memory_budget_gib=0.10"));
+  EXPECT_FALSE(SnapshotStore(dir_.Join("snapshots")).Current().ok());
+  std::string need;
+  options_.on_step = [&need](absl::string_view step, absl::Duration, absl::string_view result) {
+    if (step == "memory") need = std::string(result);
+  };
+  config_.mutable_batch()->set_memory_budget_bytes(int64_t{1} << 30);
+  const auto report = Run();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_THAT(need, testing::HasSubstr("GiB for 80 events"));
+}
+
+TEST_F(RunTest, ModelsLearnFromTheLastDaysAndProfilesKnowAll) {
+  Did("u1", v1::PURCHASE, "old");
+  Did("u2", v1::PURCHASE, "old");
+  clock_.Advance(absl::Hours(24 * 10));
+  Did("u1", v1::PURCHASE, "new");
+  config_.mutable_batch()->set_learn_from_days(9);
+  const auto report = Run();
+  ASSERT_TRUE(report.ok()) << report.status();
+  const auto reader = Open(*report);
+  v1::SnapshotUser user;
+  ASSERT_TRUE(reader->FindUser("u2", &user).ok());
+  EXPECT_FALSE(user.has_list()) << "nothing of it was learned from";
+  EXPECT_EQ(user.profile().items_size(), 1) << "but what was bought stays suppressed";
+  ASSERT_TRUE(reader->FindUser("u1", &user).ok());
+  EXPECT_EQ(user.profile().items_size(), 2);
+  EXPECT_THAT(Names(*reader, user.list()), Contains("new"));
+  v1::ScoredItems popular;
+  ASSERT_TRUE(reader->FindPopular(kPopularOverall, &popular).ok());
+  EXPECT_THAT(Names(*reader, popular), ElementsAre("new"));
+  v1::CountTotal total;
+  ASSERT_TRUE(reader->FindCount({v1::BY_ITEM, "old", v1::PURCHASE}, &total).ok());
+  EXPECT_EQ(total.events(), 2);
+  config_.mutable_batch()->set_learn_from_days(11);
+  const auto all = Run();
+  ASSERT_TRUE(all.ok());
+  EXPECT_NE(all->manifest.config_digest(), report->manifest.config_digest());
+  ASSERT_TRUE(Open(*all)->FindUser("u2", &user).ok());
+  EXPECT_TRUE(user.has_list());
+}
+
+TEST_F(RunTest, ModelsLearnFromAShareOfTheUsersThatTheirIdsChoose) {
+  SomeShopping();
+  config_.mutable_batch()->set_learn_user_share(0.5);
+  const auto learned = [this] {
+    const auto report = Run();
+    EXPECT_TRUE(report.ok()) << report.status();
+    std::vector<std::string> users;
+    int profiles = 0;
+    EXPECT_TRUE(Open(*report)
+                    ->ForEachUser([&](absl::string_view id, const v1::SnapshotUser& user) {
+                      if (user.has_list()) users.emplace_back(id);
+                      profiles += user.has_profile() ? 1 : 0;
+                      return absl::OkStatus();
+                    })
+                    .ok());
+    EXPECT_EQ(profiles, 20);
+    return users;
+  };
+  const std::vector<std::string> half = learned();
+  EXPECT_GT(half.size(), 4u);
+  EXPECT_LT(half.size(), 16u);
+  config_.mutable_batch()->set_seed(2);
+  EXPECT_EQ(learned(), half);
+  config_.mutable_batch()->set_learn_user_share(0.8);
+  EXPECT_THAT(learned(), testing::IsSupersetOf(half));
+}
+
 TEST_F(RunTest, TheManifestHasWhatAValidationSliceSaidOnAnyNumberOfThreads) {
   for (int user = 0; user < 210; ++user) {     // Enough for a slice.
     for (int item = 0; item < 6; ++item) {

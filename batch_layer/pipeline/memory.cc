@@ -1,0 +1,68 @@
+#include "batch_layer/pipeline/memory.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "absl/strings/str_format.h"
+#include "batch_layer/learning/validation.h"
+#include "batch_layer/models/interaction_matrix.h"
+#include "common/status/status_macros.h"
+
+namespace tributary::batch {
+namespace {
+
+constexpr int64_t kProgramBytes = 256LL << 20;    // Libraries, a row group, buffers, lists that are being written.
+constexpr int64_t kUserBytes = 160;               // An id twice, in a table and by number, and what is kept beside it.
+constexpr int64_t kItemBytes = 400;
+// An observation, the same as an interaction, and by row and by item in a matrix.
+constexpr int64_t kObservationBytes = sizeof(Observation) + sizeof(Interaction) + 2 * (sizeof(uint32_t) + sizeof(float));
+constexpr size_t kLeastSlice = 100'000;
+
+double Gib(int64_t bytes) { return static_cast<double>(bytes) / (1 << 30); }
+
+absl::Status DoesNotFit(int64_t bytes, const RunSize& size, const v1::BatchConfig& config) {
+  return absl::ResourceExhaustedError(absl::StrFormat(
+      "run needs more memory than it may have: needed_gib=%.2f memory_budget_gib=%.2f events=%d users=%d items=%d "
+      "observations=%d; raise batch.memory_budget_bytes, or learn from less (learn_from_days, learn_user_share)",
+      Gib(bytes), Gib(config.memory_budget_bytes()), size.events, size.users, size.items, size.observations));
+}
+
+}  // namespace
+
+int64_t LearningBytes(const RunSize& size, const v1::BatchConfig& config) {
+  const int64_t factors = (size.users + size.items) * config.ials().dimensions() * int64_t{sizeof(float)};
+  const auto& item_item = config.item_item();
+  const int64_t links = 4 * size.items * item_item.links() * int64_t{sizeof(ScoredItem)};
+  const int64_t model = size.items <= item_item.ease_items_at_most()
+                            ? 3 * size.items * size.items * int64_t{sizeof(float)}
+                            : (size.users + 3 * size.items) * item_item.low_pass_dimensions() * int64_t{sizeof(float)};
+  return kProgramBytes + size.users * kUserBytes + size.items * kItemBytes + size.observations * kObservationBytes +
+         2 * factors + links + model;
+}
+
+absl::StatusOr<MemoryPlan> PlanMemory(const RunSize& size, const v1::BatchConfig& config) {
+  const int64_t learning = LearningBytes(size, config);
+  const int64_t names = kProgramBytes + size.users * kUserBytes + size.items * kItemBytes;
+  const int64_t observations = size.observations * int64_t{sizeof(Observation)};
+  const auto with = [&](int64_t events) {
+    return std::max(learning, names + observations + events * int64_t{sizeof(DenseEvent)});
+  };
+  const int64_t budget = config.memory_budget_bytes();
+  if (budget == 0 || with(size.events) <= budget) {
+    return MemoryPlan{with(size.events), std::numeric_limits<size_t>::max()};
+  }
+  const size_t slice = std::max(kLeastSlice, static_cast<size_t>(budget) / 8 / sizeof(DenseEvent));
+  const int64_t bytes = with(std::min(size.events, static_cast<int64_t>(slice)));
+  if (bytes > budget) {
+    return DoesNotFit(bytes, size, config);
+  }
+  return MemoryPlan{bytes, slice};
+}
+
+absl::Status CheckLearningFits(const RunSize& size, const v1::BatchConfig& config) {
+  const int64_t bytes = LearningBytes(size, config);
+  return config.memory_budget_bytes() == 0 || bytes <= config.memory_budget_bytes() ? absl::OkStatus()
+                                                                                    : DoesNotFit(bytes, size, config);
+}
+
+}  // namespace tributary::batch
