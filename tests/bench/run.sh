@@ -11,7 +11,7 @@ peer_value, ratio}; the same goes to build/bench/NAME.jsonl. With --smoke the ru
 checked: at least one line, every value a number above 0.
 
 `freshness` starts its Kafka with the optimising compiler, a heap of 2 GiB and its log in TMPDIR (default /dev/shm).
-`training` is measured beside implicit: the first run puts tests/bench/peers/requirements.txt into build/bench/peers.
+`training` and `batch` are measured beside implicit: the first run puts tests/bench/peers/requirements.txt into build/bench/peers.
 
 Data sets that a benchmark wants are looked for in TRIBUTARY_DATA, else in ../shared/data; it says which one is missing.
 USAGE
@@ -44,7 +44,7 @@ if [[ $name == freshness ]] && ! ((smoke)); then
   if [[ -z ${TMPDIR:-} && -w /dev/shm ]]; then export TMPDIR=/dev/shm; fi
 fi
 # Peers from PyPI, once, for what is measured beside them.
-if [[ $name == training ]] && ! ((smoke)); then
+if [[ $name == training || $name == batch ]] && ! ((smoke)); then
   if [[ ! -e build/bench/peers/complete ]]; then
     python3 -m venv --clear build/bench/peers
     build/bench/peers/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
