@@ -18,6 +18,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "batch_layer/exit_code.h"
+#include "batch_layer/export/export_lists.h"
 #include "batch_layer/gate/gate.h"
 #include "batch_layer/history/history.h"
 #include "batch_layer/import/importer.h"
@@ -33,6 +34,7 @@
 #include "common/event_log/topics.h"
 #include "common/kafka/kafka_event_log.h"
 #include "common/process/stop_signal.h"
+#include "common/snapshot/snapshot.h"
 #include "common/status/status_macros.h"
 #include "glog/logging.h"
 
@@ -58,6 +60,8 @@ struct Flags {
   std::string from;
   std::string until;
   std::string user;
+  int64_t generation = 0;
+  std::string out;
   bool json = false;
 };
 
@@ -253,6 +257,21 @@ absl::Status PrintForgotten(const Flags& flags, const v1::Config& config) {
   return absl::OkStatus();
 }
 
+absl::Status Export(const Flags& flags, const v1::Config& config) {
+  const SnapshotStore store(config.storage().snapshots_dir());
+  Generation generation{flags.generation};
+  if (flags.generation == 0) {
+    TRIBUTARY_ASSIGN_OR_RETURN(generation, store.Current());
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<SnapshotReader> snapshot,
+                             SnapshotReader::Open(store.dir(), generation, SnapshotReader::Verify::kChecksums,
+                                                  /*block_cache_bytes=*/8 << 20));
+  TRIBUTARY_ASSIGN_OR_RETURN(const ExportReport report, ExportLists(*snapshot, flags.out));
+  std::cout << absl::StrFormat("generation %d: lists of %d users (%d rows), neighbours of %d items (%d rows)\n",
+                               Value(generation), report.users, report.user_rows, report.items, report.neighbour_rows);
+  return absl::OkStatus();
+}
+
 int Main(int argc, char** argv) {
   const StopSignal stop;
   InitLogging(argv[0]);
@@ -290,6 +309,10 @@ int Main(int argc, char** argv) {
     command->add_option("--from", flags.from, "leave out events before this time (YYYY-MM-DD, UTC, or RFC 3339)");
     command->add_option("--until", flags.until, "leave out events from this time on");
   }
+  CLI::App* const exporting = app.add_subcommand("export", "write the lists and neighbours of a snapshot as Parquet");
+  exporting->add_option("--generation", flags.generation, "of the snapshot (default: the current one)")
+      ->check(CLI::PositiveNumber);
+  exporting->add_option("--out", flags.out, "directory of the files")->required();
   CLI::App* const history = app.add_subcommand("history", "look after the history's files");
   history->require_subcommand(1);
   CLI::App* const compact = history->add_subcommand("compact", "merge small files now");
@@ -315,6 +338,10 @@ int Main(int argc, char** argv) {
     }
     if (forgotten->parsed()) {
       TRIBUTARY_RETURN_IF_ERROR(PrintForgotten(flags, config));
+      return ExitCode::kDone;
+    }
+    if (exporting->parsed()) {
+      TRIBUTARY_RETURN_IF_ERROR(Export(flags, config));
       return ExitCode::kDone;
     }
     TRIBUTARY_RETURN_IF_ERROR(convert->parsed() ? Convert(flags) : Import(flags, config));

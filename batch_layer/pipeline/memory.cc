@@ -14,8 +14,8 @@ namespace {
 constexpr int64_t kProgramBytes = 256LL << 20;    // Libraries, a row group, buffers, lists that are being written.
 constexpr int64_t kUserBytes = 160;               // An id twice, in a table and by number, and what is kept beside it.
 constexpr int64_t kItemBytes = 400;
-// An observation, the same as an interaction, and by row and by item in a matrix.
-constexpr int64_t kObservationBytes = sizeof(Observation) + sizeof(Interaction) + 2 * (sizeof(uint32_t) + sizeof(float));
+// An observation, and the same by row and by item in a matrix, made from interactions.
+constexpr int64_t kObservationBytes = sizeof(Observation) + 2 * (sizeof(uint32_t) + sizeof(float));
 constexpr size_t kLeastSlice = 100'000;
 
 double Gib(int64_t bytes) { return static_cast<double>(bytes) / (1 << 30); }
@@ -36,8 +36,9 @@ int64_t LearningBytes(const RunSize& size, const v1::BatchConfig& config) {
   const int64_t model = size.items <= item_item.ease_items_at_most()
                             ? 3 * size.items * size.items * int64_t{sizeof(float)}
                             : (size.users + 3 * size.items) * item_item.low_pass_dimensions() * int64_t{sizeof(float)};
+  // Interactions go before the models come.
   return kProgramBytes + size.users * kUserBytes + size.items * kItemBytes + size.observations * kObservationBytes +
-         2 * factors + links + model;
+         std::max(size.observations * int64_t{sizeof(Interaction)}, 2 * factors + links + model);
 }
 
 absl::StatusOr<MemoryPlan> PlanMemory(const RunSize& size, const v1::BatchConfig& config) {

@@ -124,6 +124,18 @@ TEST_F(CliTest, ARunThatDoesNotFitIntoItsMemoryExitsWith6AndSaysWhatItNeeds) {
   EXPECT_EQ(Run(Config() + "run --no-kafka --memory-budget much"), 2);
 }
 
+TEST_F(CliTest, ExportWritesListsAndNeighboursOfTheCurrentGenerationOrAnother) {
+  ASSERT_EQ(Run(Config() + "import " + file_ + " --mapping " + mapping_), 0) << err_;
+  EXPECT_EQ(Run(Config() + "export --out " + dir_.Join("exported")), 2) << "no snapshot yet";
+  ASSERT_EQ(Run(Config() + "run --no-kafka"), 0) << err_;
+  ASSERT_EQ(Run(Config() + "export --out " + dir_.Join("exported")), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("generation 1: lists of 2 users"));
+  EXPECT_THAT(ReadText(dir_.Join("exported/user_lists.parquet")), testing::StartsWith("PAR1"));
+  EXPECT_TRUE(std::filesystem::exists(dir_.Join("exported/item_neighbours.parquet")));
+  EXPECT_EQ(Run(Config() + "export --generation 7 --out " + dir_.Join("exported")), 2);
+  EXPECT_EQ(Run(Config() + "export"), 2);
+}
+
 TEST_F(CliTest, ASecondProcessExitsWith3) {
   ASSERT_EQ(Run(Config() + "run --no-kafka"), 0) << err_;
   const int lock = ::open(dir_.Join("history/LOCK").c_str(), O_RDWR | O_CLOEXEC);

@@ -212,7 +212,7 @@ void Gowalla(const Flags& flags, Report& report) {
 class SyntheticEvents {
  public:
   SyntheticEvents(int64_t events, uint64_t seed)
-      : random_(seed), events_(events), users_(std::max<int64_t>(10, events / 100)), items_(std::max<int64_t>(10, events / 1000)) {}
+      : random_(seed), events_(events), users_(std::max<int64_t>(10, events / 100)), items_(std::max<int64_t>(10, events / 800)) {}
 
   batch::HistoryEvent Next(PartitionId partition, Offset offset) {
     const double u = Uniform();
