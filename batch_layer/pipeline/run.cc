@@ -197,15 +197,15 @@ class BatchRun {
                            static_cast<uint64_t>(size.events) <= events_in_memory_ ? "" : ", which go through the disk");
   }
 
-  // Users and items as they were in the newest snapshot, grown like the events; without one as in public data sets, which have
-  // 10 to 150 events a user. At most one observation an event.
+  // Users and items as they were in the newest snapshot, grown like the events; without one as many users as public data sets
+  // have (10 to 150 events each), and no items: what models take for them is seen when they are known. At most one observation
+  // an event.
   RunSize ExpectedSize() const {
     RunSize size;
     for (const v1::HistorySegment& segment : history_.manifest().segments()) {
       size.events += segment.events();
     }
     size.users = size.events / 50;
-    size.items = size.events / 1000;
     if (const auto snapshots = store_.List(); snapshots.ok() && !snapshots->empty() && snapshots->back().events() > 0) {
       const v1::SnapshotManifest& last = snapshots->back();
       const double growth = static_cast<double>(size.events) / static_cast<double>(last.events());

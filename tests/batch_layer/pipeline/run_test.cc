@@ -149,6 +149,64 @@ TEST_F(RunTest, ManyEventsOfOneUser) {
   EXPECT_EQ(report->manifest.users(), 1);
 }
 
+TEST_F(RunTest, AUserWithAMillionEventsIsOneUserAmongOthersInMemoryAndThroughTheDisk) {
+  SomeShopping();
+  auto import = history_->BeginImport(1, "file");
+  ASSERT_TRUE(import.ok());
+  HistoryEvent row;
+  row.event.type = v1::VIEW;
+  row.event.user_id = "robot";
+  for (int64_t line = 0; line < 1'000'000; ++line) {
+    row.position = {kImportPartition, Offset{line}};
+    row.event.event_time_unix_ms = 1'600'000'000'000 + line * 1000;
+    row.event.item_id = absl::StrCat("i", line % 300);
+    ASSERT_TRUE((*import)->Append({&row, 1}).ok());
+  }
+  ASSERT_TRUE((*import)->Commit(0, {}).ok());
+  import->reset();
+  std::string digest;
+  for (const size_t events : {0, 50'000}) {
+    options_.events_in_memory = events;
+    const auto report = Run();
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_EQ(report->manifest.users(), 21);
+    EXPECT_EQ(report->manifest.sessions(), 21) << "a view a second is one session";
+    v1::SnapshotUser user;
+    ASSERT_TRUE(Open(*report)->FindUser("robot", &user).ok());
+    EXPECT_EQ(user.profile().items_size(), 300);
+    EXPECT_EQ(user.list().items_size(), 5);
+    ASSERT_TRUE(Open(*report)->FindUser("u1", &user).ok());
+    EXPECT_EQ(user.list().items_size(), 5);
+    EXPECT_TRUE(digest.empty() || report->manifest.content_digest() == digest);
+    digest = report->manifest.content_digest();
+  }
+}
+
+TEST_F(RunTest, AnItemWithoutCategoryIsInListsAndPopularOverallAndInNoCategory) {
+  PutItem("with", "bags");
+  Produce("items", "without", std::string("{\"item_id\": \"without\", \"title\": \"No category\"}"));
+  for (const char* item : {"with", "without", "in no catalogue"}) {
+    for (const char* user : {"u1", "u2", "u3"}) {
+      Did(user, v1::PURCHASE, item);
+    }
+  }
+  const auto report = Run();
+  ASSERT_TRUE(report.ok()) << report.status();
+  const auto reader = Open(*report);
+  v1::ScoredItems popular;
+  ASSERT_TRUE(reader->FindPopular(kPopularOverall, &popular).ok());
+  EXPECT_THAT(Names(*reader, popular), testing::UnorderedElementsAre("with", "without", "in no catalogue"));
+  v1::SnapshotUser user;
+  ASSERT_TRUE(reader->FindUser("u1", &user).ok());
+  EXPECT_THAT(Names(*reader, user.list()), testing::IsSupersetOf({"without", "in no catalogue"}));
+  int scopes = 0;
+  ASSERT_TRUE(reader->ForEachPopular([&scopes](absl::string_view, const v1::ScoredItems&) {
+                      ++scopes;
+                      return absl::OkStatus();
+                    }).ok());
+  EXPECT_EQ(scopes, 2) << "all, and bags";
+}
+
 TEST_F(RunTest, TheManifestSaysWhatTheSnapshotIs) {
   SomeShopping();
   const auto report = Run();
