@@ -608,13 +608,15 @@ TEST_F(RunTest, TwoRunsOverOneSnapshotsDirectoryNeverOverlap) {
   auto other = History::Open({.dir = dir_.Join("other"), .events_topic = "events", .segment_size = 4});
   ASSERT_TRUE(other.ok()) << other.status();
   RunOptions second = options_;
-  int refused = 0;
+  int steps = 0, refused = 0;
   options_.on_step = [&](absl::string_view, absl::Duration, absl::string_view) {
+    ++steps;
     refused += absl::IsAborted(RunBatch(config_, second, **other, &log_, clock_).status());
   };
   const auto report = Run();
   ASSERT_TRUE(report.ok()) << report.status();
-  EXPECT_EQ(refused, 8);  // At every step.
+  EXPECT_GT(steps, 0);
+  EXPECT_EQ(refused, steps);
   EXPECT_EQ(SnapshotStore(dir_.Join("snapshots")).List()->size(), 1u);
   EXPECT_TRUE(RunBatch(config_, second, **other, &log_, clock_).ok());
 }
