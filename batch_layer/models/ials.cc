@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -20,7 +21,6 @@ using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::Row
 using Eigen::Index;
 using FactorMap = Eigen::Map<const RowMajor>;
 
-constexpr size_t kSolveRows = 32;
 constexpr float kInitialDeviation = 0.1f;
 
 FactorMap Map(const Factors& factors) { return {factors.data(), Index{factors.rows()}, Index{factors.dimensions()}}; }
@@ -78,13 +78,24 @@ absl::Status CheckFinite(const IalsOptions& options, const IalsModel& model) {
 
 void SolveIalsRows(const IalsRowSolver& solver, const SparseRows& observations, uint32_t begin, uint32_t end, int threads,
                    Factors* result) {
-  std::vector<IalsRowSolver::Workspace> workspaces(static_cast<size_t>(threads));
-  ForEachBlock(end - begin, kSolveRows, threads, [&](size_t first, size_t last, int worker) {
+  // The longest first: the threads end together, and rows of a block are about as long as each other.
+  std::vector<uint32_t> order(end - begin);
+  std::iota(order.begin(), order.end(), begin);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](uint32_t a, uint32_t b) { return observations.row(a).size() > observations.row(b).size(); });
+  struct Worker {
+    IalsRowSolver::Workspace workspace;
+    std::vector<IalsRowSolver::Row> rows;
+  };
+  std::vector<Worker> workers(static_cast<size_t>(threads));
+  ForEachBlock(order.size(), solver.batch_rows(), threads, [&](size_t first, size_t last, int worker) {
+    auto& [workspace, rows] = workers[static_cast<size_t>(worker)];
+    rows.clear();
     for (size_t i = first; i < last; ++i) {
-      const uint32_t row = begin + static_cast<uint32_t>(i);
-      const SparseRows::Row observed = observations.row(row);
-      solver.Solve(observed.columns, observed.weights, &workspaces[static_cast<size_t>(worker)], result->row(row));
+      const SparseRows::Row observed = observations.row(order[i]);
+      rows.push_back({observed.columns, observed.weights, result->row(order[i])});
     }
+    solver.Solve(rows, &workspace);
   });
 }
 

@@ -35,9 +35,16 @@ struct IalsLoss {
 class IalsRowSolver {
  public:
   enum class Method { kFaster, kWoodbury, kCholesky };
+  // `columns` (distinct, below fixed.rows()) and `weights` (finite, > 0) are as long as each other; none: zeros.
+  struct Row {
+    absl::Span<const uint32_t> columns;
+    absl::Span<const float> weights;
+    absl::Span<float> result;            // d values: the factors that are best for the row.
+  };
   class Workspace {
     friend class IalsRowSolver;
     std::vector<float> rows, system, right, scale;
+    std::vector<const Row*> batch;
     dense::GramSum gram;
   };
 
@@ -45,16 +52,16 @@ class IalsRowSolver {
   IalsRowSolver(const Factors& fixed, std::vector<float> eigenvalues, const IalsLoss& loss,
                 const dense::Kernels& kernels = dense::Best());
 
-  // The factors that are best for one row. `columns` (distinct, below fixed.rows()) and `weights` (finite, > 0) are as long
-  // as each other; none: zeros. `result`: d values.
-  void Solve(absl::Span<const uint32_t> columns, absl::Span<const float> weights, Workspace* workspace,
-             absl::Span<float> result, Method method = Method::kFaster) const;
+  // A row's result does not depend on the other rows. Fastest with `batch_rows()` rows of about equal length.
+  void Solve(absl::Span<const Row> rows, Workspace* workspace, Method method = Method::kFaster) const;
+  size_t batch_rows() const { return kernels_.lanes; }
 
  private:
-  void SolveWoodbury(absl::Span<const uint32_t> columns, absl::Span<const float> weights, float regularizer,
-                     Workspace& workspace, float* result) const;
-  void SolveCholesky(absl::Span<const uint32_t> columns, absl::Span<const float> weights, float regularizer,
-                     Workspace& workspace, float* result) const;
+  void SolveBatch(absl::Span<const Row* const> rows, Workspace& workspace) const;
+  void SolveWoodbury(const Row& row, Workspace& workspace) const;
+  void SolveCholesky(const Row& row, Workspace& workspace) const;
+  // Z of `row`, into the workspace; `scale`: D^(1/2).
+  void Gather(const Row& row, size_t begin, size_t count, const float* scale, Workspace& workspace) const;
   void Prefetch(uint32_t column) const;
 
   const Factors& fixed_;

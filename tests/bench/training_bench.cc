@@ -1,6 +1,6 @@
-// The time of an epoch of exact iALS: beside implicit (PyPI; its ALS is approximate, 3 conjugate-gradient steps) and beside
-// a plain Cholesky solution of every row (Eigen), whose factors ours must equal in what they recommend. Fastest epoch of
-// several, on both sides. --smoke takes small synthetic data and no implicit.
+// The time of an epoch of exact iALS and of everybody's list of 100 items: beside implicit (PyPI; its ALS is approximate,
+// 3 conjugate-gradient steps), the epoch also beside a plain Cholesky solution of every row (Eigen), whose factors ours must
+// equal in what they recommend. Fastest epoch of several, on both sides. --smoke takes small synthetic data and no implicit.
 #include <glog/logging.h>
 
 #include <CLI/CLI.hpp>
@@ -37,6 +37,7 @@ struct Options {
   std::string peer;             // Command that runs peers/implicit_als.py; empty: no peer.
   std::vector<int> dimensions = {128, 256, 512};
   int cholesky_dimensions = 512;
+  int lists_dimensions = 256;
   int epochs = 5;
   int threads = 2;
 };
@@ -58,17 +59,22 @@ void Say(const std::string& who, const RankingMetrics& quality) {
   std::cerr << absl::StrFormat("%s: Recall@20 %.5f NDCG@20 %.5f\n", who, quality.recall, quality.ndcg);
 }
 
-// implicit's fastest epoch; its factors into `model`.
-double RunImplicit(const Options& options, int dimensions, IalsModel* model) {
+struct ImplicitSeconds {
+  double epoch = 0;             // The fastest.
+  double lists = 0;             // 100 items for all users.
+};
+
+// Its factors go into `model`.
+ImplicitSeconds RunImplicit(const Options& options, int dimensions, IalsModel* model) {
   const std::string factors = absl::StrCat(std::filesystem::temp_directory_path().string(), "/implicit-", getpid());
   const std::string command = absl::StrCat(
       "OPENBLAS_NUM_THREADS=1 ", options.peer, " ", std::getenv("TRIBUTARY_DATA"), "/", options.set,
       "/train.txt.zst ", dimensions, " ", options.epochs, " ", options.threads, " ", factors);
   FILE* const pipe = popen(command.c_str(), "r");
   CHECK(pipe != nullptr) << command;
-  double seconds = 0;
-  const int read = std::fscanf(pipe, "%lf", &seconds);
-  CHECK(pclose(pipe) == 0 && read == 1) << command;
+  ImplicitSeconds seconds;
+  const int read = std::fscanf(pipe, "%lf %lf", &seconds.epoch, &seconds.lists);
+  CHECK(pclose(pipe) == 0 && read == 2) << command;
   std::ifstream file(factors, std::ios::binary);
   for (Factors* side : {&model->users, &model->items}) {
     file.read(reinterpret_cast<char*>(side->data()),
@@ -94,14 +100,20 @@ void Run(const Options& options, const Part& train_part, const Part& test) {
       epoch = std::min(epoch, Seconds([&] { CHECK(RunIalsEpoch(train, ials, &*model).ok()); }));
     }
     Say(absl::StrCat("exact iALS, d = ", dimensions), Quality(train, test, *model, options.threads));
-    const std::string name = absl::StrCat("training/ials_epoch_d", dimensions, "_s");
-    if (options.peer.empty()) {
-      report.Add(name, epoch, "s");
-    } else {
+    ImplicitSeconds implicit;
+    if (!options.peer.empty()) {
       IalsModel peer = *model;
-      const double peer_epoch = RunImplicit(options, dimensions, &peer);
+      implicit = RunImplicit(options, dimensions, &peer);
       Say(absl::StrCat("implicit, d = ", dimensions), Quality(train, test, peer, options.threads));
-      report.Add(name, epoch, "s", "implicit", peer_epoch);
+    }
+    const std::string peer_name = options.peer.empty() ? "" : "implicit";
+    report.Add(absl::StrCat("training/ials_epoch_d", dimensions, "_s"), epoch, "s", peer_name, implicit.epoch);
+    if (dimensions == options.lists_dimensions) {
+      const double lists = Seconds([&] {
+        batch::ScoreTopN(model->users, 0, train.rows(), model->items,
+                         {.n = 100, .excluded = &train.by_row(), .threads = options.threads});
+      });
+      report.Add(absl::StrCat("training/top100_lists_d", dimensions, "_s"), lists, "s", peer_name, implicit.lists);
     }
     if (dimensions == options.cholesky_dimensions) {
       IalsModel plain = *model;
@@ -131,6 +143,9 @@ int main(int argc, char** argv) {
   app.add_option("--dimensions", options.dimensions)->capture_default_str();
   app.add_option("--cholesky-dimensions", options.cholesky_dimensions, "Which of them plain Cholesky runs with; 0: none")
       ->capture_default_str();
+  app.add_option("--lists-dimensions", options.lists_dimensions,
+                 "Which of them lists of 100 items for all users are made with; 0: none")
+      ->capture_default_str();
   app.add_option("--epochs", options.epochs)->capture_default_str();
   app.add_option("--threads", options.threads)->capture_default_str();
   app.add_flag("--smoke", smoke, "A short run on synthetic data");
@@ -138,6 +153,7 @@ int main(int argc, char** argv) {
   if (smoke) {
     options.dimensions = {16, 32};
     options.cholesky_dimensions = 32;
+    options.lists_dimensions = 16;
     options.epochs = 2;
     options.peer.clear();
     const auto [train, test] = tributary::bench::SyntheticParts();

@@ -99,8 +99,8 @@ TEST(IalsTest, WoodburyAndCholeskyAgree) {
   for (uint32_t user = 0; user < matrix.rows(); ++user) {
     const SparseRows::Row row = matrix.by_row().row(user);
     longest = std::max(longest, row.size());
-    solver.Solve(row.columns, row.weights, &workspace, absl::MakeSpan(woodbury), IalsRowSolver::Method::kWoodbury);
-    solver.Solve(row.columns, row.weights, &workspace, absl::MakeSpan(cholesky), IalsRowSolver::Method::kCholesky);
+    solver.Solve({{row.columns, row.weights, absl::MakeSpan(woodbury)}}, &workspace, IalsRowSolver::Method::kWoodbury);
+    solver.Solve({{row.columns, row.weights, absl::MakeSpan(cholesky)}}, &workspace, IalsRowSolver::Method::kCholesky);
     for (size_t a = 0; a < woodbury.size(); ++a) {
       ASSERT_NEAR(woodbury[a], cholesky[a], 1e-4) << "user " << user;
     }
@@ -189,21 +189,24 @@ TEST(IalsTest, TheLossIsTheFormula) {
   EXPECT_NEAR(IalsTotalLoss(matrix, options, m), loss, 1e-4 * loss);
 }
 
+// Of all lengths: solved side by side in the half step, alone here.
 TEST(IalsTest, FoldingInAUserGivesWhatTheHalfStepGives) {
-  const InteractionMatrix matrix = synthetic::Random(40, 30, 10, 8);
-  const IalsOptions options = Options(8);
-  const auto model = TrainIals(matrix, options);
-  ASSERT_TRUE(model.ok());
-  const IalsRowSolver solver(model->items, model->item_eigenvalues, options.loss);
-  IalsRowSolver::Workspace workspace;
-  std::vector<float> folded(8);
-  for (uint32_t user = 10; user < 20; ++user) {
-    const SparseRows::Row row = matrix.by_row().row(user);
-    solver.Solve(row.columns, row.weights, &workspace, absl::MakeSpan(folded));
-    EXPECT_THAT(model->users.row(user), testing::ElementsAreArray(folded));
+  for (const int dimensions : {8, 40, 150}) {
+    const InteractionMatrix matrix = synthetic::Random(150, 120, 110, 8);
+    const IalsOptions options = Options(dimensions, 2);
+    const auto model = TrainIals(matrix, options);
+    ASSERT_TRUE(model.ok());
+    const IalsRowSolver solver(model->items, model->item_eigenvalues, options.loss);
+    IalsRowSolver::Workspace workspace;
+    std::vector<float> folded(static_cast<size_t>(dimensions));
+    for (uint32_t user = 0; user < matrix.rows(); ++user) {
+      const SparseRows::Row row = matrix.by_row().row(user);
+      solver.Solve({{row.columns, row.weights, absl::MakeSpan(folded)}}, &workspace);
+      EXPECT_THAT(model->users.row(user), testing::ElementsAreArray(folded)) << row.size() << " items";
+    }
+    solver.Solve({{{}, {}, absl::MakeSpan(folded)}}, &workspace);
+    EXPECT_THAT(folded, testing::Each(0.0f));
   }
-  solver.Solve({}, {}, &workspace, absl::MakeSpan(folded));
-  EXPECT_THAT(folded, testing::Each(0.0f));
 }
 
 TEST(IalsTest, OptionsOutOfRangeAreNamed) {

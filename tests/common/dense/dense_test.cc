@@ -97,7 +97,7 @@ TEST_P(KernelsTest, OuterGramsAndTheirCholeskySolutions) {
       const Values z = Random(rows * columns, 6), b = Random(rows, 7);
       const size_t ld = PaddedRow(rows);
       Values system((rows + 1) * ld);
-      kernels().outer_gram(z.data(), columns, rows, columns, system.data(), ld);
+      kernels().outer_gram(z.data(), columns, rows, columns, system.data(), ld, 1);
       std::vector<double> plain(rows * rows);
       for (size_t m = 0; m < rows; ++m) {
         for (size_t n = m; n < rows; ++n) {
@@ -123,12 +123,59 @@ TEST_P(KernelsTest, OuterGramsAndTheirCholeskySolutions) {
   }
 }
 
+// Alone or beside others, with rows of the identity behind it or without: a system gets the same solution, bit for bit.
+TEST_P(KernelsTest, SystemsSideBySideAreSolvedAsAlone) {
+  constexpr size_t kColumns = 37;
+  const size_t lanes = kernels().lanes;
+  const auto place = [&](size_t rows, size_t n, size_t lane, Values& systems) {
+    const Values z = Random(rows * kColumns, 12 + lane), b = Random(rows, 40 + lane);
+    kernels().outer_gram(z.data(), kColumns, rows, kColumns, systems.data() + lane, (n + 1) * lanes, lanes);
+    for (size_t i = 0; i < n; ++i) {
+      systems[(i * (n + 1) + i) * lanes + lane] += 1;
+      systems[(i * (n + 1) + n) * lanes + lane] = i < rows ? b[i] : 0;
+    }
+  };
+  for (const size_t n : {1, 2, 9, 24, 63}) {
+    Values together(n * (n + 1) * lanes);
+    for (size_t lane = 0; lane < lanes; ++lane) {
+      place(1 + (n - 1 + lane) % n, n, lane, together);
+    }
+    kernels().cholesky_solve_lanes(together.data(), n);
+    for (size_t lane = 0; lane < lanes; ++lane) {
+      const size_t rows = 1 + (n - 1 + lane) % n;
+      Values alone(rows * (rows + 1) * lanes);
+      for (size_t other = 0; other < lanes; ++other) {
+        for (size_t i = 0; i < rows; ++i) {
+          alone[(i * (rows + 1) + i) * lanes + other] = other == lane ? 0 : 1;
+        }
+      }
+      place(rows, rows, lane, alone);
+      kernels().cholesky_solve_lanes(alone.data(), rows);
+      const Values z = Random(rows * kColumns, 12 + lane), b = Random(rows, 40 + lane);
+      for (size_t m = 0; m < rows; ++m) {
+        const float solution = together[(m * (n + 1) + n) * lanes + lane];
+        EXPECT_EQ(solution, alone[(m * (rows + 1) + rows) * lanes + lane]) << n << " rows, system " << lane;
+        double sum = solution;
+        for (size_t o = 0; o < rows; ++o) {
+          for (size_t i = 0; i < kColumns; ++i) {
+            sum += double{z[m * kColumns + i]} * z[o * kColumns + i] * together[(o * (n + 1) + n) * lanes + lane];
+          }
+        }
+        EXPECT_NEAR(sum, b[m], 1e-3) << n << " rows, system " << lane << ", row " << m;
+      }
+    }
+  }
+}
+
 TEST_P(KernelsTest, RowsScaleAndAddUp) {
-  for (const size_t columns : {1, 15, 16, 37}) {
+  for (const size_t columns : {1, 15, 16, 37, 300}) {
     const size_t rows = 7;
     const Values z = Random(rows * columns, 8), weights = Random(rows, 9), scale = Random(columns, 10);
+    const std::vector<uint32_t> places = {4, 1, 6};
+    Values placed(columns);
+    kernels().weighted_sum(z.data(), columns, places.data(), places.size(), columns, weights.data(), placed.data());
     Values sum(columns, 0.5f), scaled(columns), roots(columns);
-    kernels().weighted_sum(z.data(), columns, rows, columns, weights.data(), sum.data());
+    kernels().weighted_sum(z.data(), columns, nullptr, rows, columns, weights.data(), sum.data());
     kernels().scale_row(z.data(), scale.data(), 3, columns, scaled.data());
     kernels().inverse_root(scale.data(), 2, columns, roots.data());
     for (size_t i = 0; i < columns; ++i) {
@@ -137,6 +184,8 @@ TEST_P(KernelsTest, RowsScaleAndAddUp) {
         plain += double{weights[m]} * z[m * columns + i];
       }
       EXPECT_NEAR(sum[i], plain, 1e-5);
+      EXPECT_NEAR(placed[i], weights[0] * z[4 * columns + i] + weights[1] * z[columns + i] + weights[2] * z[6 * columns + i],
+                  1e-6);
       EXPECT_NEAR(scaled[i], 3 * z[i] * scale[i], 1e-6);
       EXPECT_NEAR(roots[i], 1 / std::sqrt(scale[i] + 2), 1e-6);
     }
