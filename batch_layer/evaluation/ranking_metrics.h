@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "common/ids/ids.h"
 
@@ -29,6 +30,10 @@ struct RankingMetrics {
   // Names such as recall_at_20, as the manifest has them, and values; all but `users`.
   std::vector<std::pair<std::string, double>> Named(size_t k) const;
 };
+
+// Of the metrics beside these: the share of what is served that the snapshot before would not have served. Says how
+// much changed, not how good it is.
+inline constexpr absl::string_view kNoveltyToPrevious = "novelty_to_previous";
 
 // Sums up list after list. The order of users matters for the last bits only. Not thread-safe.
 class RankingEvaluation {

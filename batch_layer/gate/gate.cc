@@ -5,7 +5,9 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "batch_layer/evaluation/ranking_metrics.h"
 
 namespace tributary::batch {
 namespace {
@@ -83,6 +85,9 @@ void CheckAgainst(const SnapshotMeasures& candidate, const ActiveSnapshot& other
   CheckDrop("item_coverage", candidate.item_coverage(), active.item_coverage(), limits.max_coverage_drop(), checks);
   // A metric that is gone fails: what is not measured any more cannot be trusted to be as good.
   for (const auto& [name, value] : active.metrics) {
+    if (absl::StartsWith(name, kNoveltyToPrevious)) {
+      continue;  // No measure of quality; churn has its own limits.
+    }
     const auto found = candidate.metrics.find(name);
     CheckDrop(name, found == candidate.metrics.end() ? kUnmeasured : found->second, value, limits.max_metric_drop(), checks);
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "batch_layer/evaluation/ranking_metrics.h"
@@ -16,41 +17,64 @@ constexpr int kEpochsAfterValidation = 2;
 constexpr int kWeightSteps = 10;
 constexpr int kCoarseWeights[] = {0, 3, 5, 7, 10};   // In steps.
 
-std::vector<uint32_t> ItemUsers(const InteractionMatrix& matrix) {
-  std::vector<uint32_t> users(matrix.items());
-  for (uint32_t item = 0; item < matrix.items(); ++item) {
-    users[item] = static_cast<uint32_t>(matrix.by_item().row(item).size());
+// How lists are measured: as merge serves them or, without a world, as they are.
+class Measurement {
+ public:
+  Measurement(const InteractionMatrix& matrix, const ValidationSlice& slice, const ServingWorld* world,
+              size_t list_length)
+      : matrix_(matrix), slice_(slice), item_users_(matrix.ItemUsers()), list_length_(list_length) {
+    if (world != nullptr) {
+      served_.emplace(*world, item_users_);
+    }
   }
-  return users;
-}
 
-RankingMetrics Measure(const InteractionMatrix& matrix, const ValidationSlice& slice,
-                       absl::Span<const std::vector<ScoredItem>> lists) {
-  RankingEvaluation evaluation(kValidationLength, ItemUsers(matrix), matrix.rows());
-  for (size_t i = 0; i < slice.rows.size(); ++i) {
-    evaluation.Add(lists[i], slice.held_out[i]);
+  // Of the lists to be given to Measure: their length, and whether they leave out what the user has.
+  size_t list_length() const { return served_ ? list_length_ : kValidationLength; }
+  bool exclude_own() const { return !served_; }
+  const std::vector<uint32_t>& item_users() const { return item_users_; }
+
+  // `lists`: of the slice's rows.
+  absl::StatusOr<RankingMetrics> Measure(absl::Span<const std::vector<ScoredItem>> lists) {
+    RankingEvaluation evaluation(kValidationLength, item_users_, matrix_.rows());
+    for (size_t i = 0; i < slice_.rows.size(); ++i) {
+      if (served_) {
+        TRIBUTARY_ASSIGN_OR_RETURN(
+            const std::vector<ScoredItem> list,
+            served_->Serve(lists[i], matrix_.by_row().row(slice_.rows[i]).columns, kValidationLength));
+        evaluation.Add(list, slice_.held_out[i]);
+      } else {
+        evaluation.Add(lists[i], slice_.held_out[i]);
+      }
+    }
+    return evaluation.Means();
   }
-  return evaluation.Means();
-}
 
-// The most used items but the user's own.
-std::vector<std::vector<ScoredItem>> PopularLists(const InteractionMatrix& matrix, const std::vector<uint32_t>& rows) {
-  const std::vector<uint32_t> users = ItemUsers(matrix);
+ private:
+  const InteractionMatrix& matrix_;
+  const ValidationSlice& slice_;
+  const std::vector<uint32_t> item_users_;
+  const size_t list_length_;
+  std::optional<ServedLists> served_;
+};
+
+// The most used items, for each row.
+std::vector<std::vector<ScoredItem>> PopularLists(const InteractionMatrix& matrix, const std::vector<uint32_t>& rows,
+                                                  const Measurement& measurement) {
   std::vector<std::vector<ScoredItem>> lists;
   size_t longest = 0;
   for (const uint32_t row : rows) {
     longest = std::max(longest, matrix.by_row().row(row).size());
   }
-  TopItems best(kValidationLength + longest);
+  TopItems best(measurement.list_length() + longest);
   for (uint32_t item = 0; item < matrix.items(); ++item) {
-    best.Offer(item, static_cast<float>(users[item]));
+    best.Offer(item, static_cast<float>(measurement.item_users()[item]));
   }
   const std::vector<ScoredItem> popular = best.Take();
   for (const uint32_t row : rows) {
     const absl::Span<const uint32_t> own = matrix.by_row().row(row).columns;
     std::vector<ScoredItem>& list = lists.emplace_back();
-    for (size_t i = 0; i < popular.size() && list.size() < kValidationLength; ++i) {
-      if (!std::binary_search(own.begin(), own.end(), Value(popular[i].item))) {
+    for (size_t i = 0; i < popular.size() && list.size() < measurement.list_length(); ++i) {
+      if (!measurement.exclude_own() || !std::binary_search(own.begin(), own.end(), Value(popular[i].item))) {
         list.push_back(popular[i]);
       }
     }
@@ -68,15 +92,19 @@ void AddMetrics(const std::string& model, const RankingMetrics& metrics, std::ve
 }
 
 // Sets the weight and the metrics.
-void Tune(const InteractionMatrix& matrix, const ValidationSlice& slice, const v1::BatchConfig& config, Learned* learned) {
-  const Blend blend(matrix, learned->ials, learned->item_item);
+absl::Status Tune(const ValidationSlice& slice, const v1::BatchConfig& config, const ServingWorld* world,
+                  Learned* learned) {
+  const Blend blend(learned->matrix, learned->ials, learned->item_item);
+  Measurement measurement(learned->matrix, slice, world, static_cast<size_t>(config.list_length()));
   std::map<int, RankingMetrics> measured;   // By weight of iALS, in steps.
-  const auto measure = [&](int steps) {
+  const auto measure = [&](int steps) -> absl::Status {
     if (steps >= 0 && steps <= kWeightSteps && measured.count(steps) == 0) {
       const auto weight = static_cast<float>(steps) / kWeightSteps;
-      measured[steps] = Measure(
-          matrix, slice, blend.TopN(slice.rows, weight, kValidationLength, /*exclude_own=*/true, config.threads()));
+      TRIBUTARY_ASSIGN_OR_RETURN(measured[steps],
+                                 measurement.Measure(blend.TopN(slice.rows, weight, measurement.list_length(),
+                                                                measurement.exclude_own(), config.threads())));
     }
+    return absl::OkStatus();
   };
   const auto best = [&measured] {
     return std::max_element(measured.begin(), measured.end(),
@@ -84,17 +112,20 @@ void Tune(const InteractionMatrix& matrix, const ValidationSlice& slice, const v
         ->first;
   };
   for (const int steps : kCoarseWeights) {
-    measure(steps);
+    TRIBUTARY_RETURN_IF_ERROR(measure(steps));
   }
   const int around = best();
-  measure(around - 1);
-  measure(around + 1);
+  TRIBUTARY_RETURN_IF_ERROR(measure(around - 1));
+  TRIBUTARY_RETURN_IF_ERROR(measure(around + 1));
   const int chosen = best();
   learned->ials_weight = static_cast<double>(chosen) / kWeightSteps;
   AddMetrics("", measured[chosen], &learned->metrics);
   AddMetrics("ials", measured[kWeightSteps], &learned->metrics);
   AddMetrics(learned->item_item_name, measured[0], &learned->metrics);
-  AddMetrics("popularity", Measure(matrix, slice, PopularLists(matrix, slice.rows)), &learned->metrics);
+  TRIBUTARY_ASSIGN_OR_RETURN(const RankingMetrics popular,
+                             measurement.Measure(PopularLists(learned->matrix, slice.rows, measurement)));
+  AddMetrics("popularity", popular, &learned->metrics);
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -129,32 +160,36 @@ ItemItemModel TrainItemItem(const InteractionMatrix& matrix, const v1::BatchConf
                             .threads = config.threads()});
 }
 
-absl::StatusOr<Learned> Learn(absl::Span<const Observation> observations, uint32_t rows, uint32_t items,
-                              const v1::BatchConfig& config) {
-  const IalsOptions options = IalsOptionsOf(config);
+absl::StatusOr<Learned> LearnForValidation(absl::Span<const Observation> observations, uint32_t rows, uint32_t items,
+                                           const v1::BatchConfig& config, const ServingWorld* world) {
   Learned learned;
   learned.item_item_name = ItemItemName(items, config);
   learned.ials_weight = config.blend().ials_weight();
-
   ValidationOptions validation;
   validation.users = static_cast<size_t>(config.blend().validation_users());
   validation.seed = config.seed();
   ValidationSlice slice = CutValidation(observations, validation);
   if (!slice.rows.empty()) {
-    TRIBUTARY_ASSIGN_OR_RETURN(const InteractionMatrix matrix,
-                               InteractionMatrix::Create(rows, items, std::exchange(slice.train, {})));
-    TRIBUTARY_ASSIGN_OR_RETURN(learned.ials, TrainIals(matrix, options));
-    learned.item_item = TrainItemItem(matrix, config);
-    Tune(matrix, slice, config, &learned);
+    TRIBUTARY_ASSIGN_OR_RETURN(learned.matrix, InteractionMatrix::Create(rows, items, std::exchange(slice.train, {})));
+    TRIBUTARY_ASSIGN_OR_RETURN(learned.ials, TrainIals(learned.matrix, IalsOptionsOf(config)));
+    learned.item_item = TrainItemItem(learned.matrix, config);
+    TRIBUTARY_RETURN_IF_ERROR(Tune(slice, config, world, &learned));
+    learned.validated_rows = std::move(slice.rows);
   }
+  return learned;
+}
 
+absl::StatusOr<Learned> Learn(absl::Span<const Observation> observations, uint32_t rows, uint32_t items,
+                              const v1::BatchConfig& config, const ServingWorld* world) {
+  const IalsOptions options = IalsOptionsOf(config);
+  TRIBUTARY_ASSIGN_OR_RETURN(Learned learned, LearnForValidation(observations, rows, items, config, world));
   std::vector<Interaction> all;
   all.reserve(observations.size());
   for (const Observation& observation : observations) {
     all.push_back(observation.interaction);
   }
   TRIBUTARY_ASSIGN_OR_RETURN(learned.matrix, InteractionMatrix::Create(rows, items, std::move(all)));
-  if (slice.rows.empty()) {
+  if (learned.metrics.empty()) {
     TRIBUTARY_ASSIGN_OR_RETURN(learned.ials, TrainIals(learned.matrix, options));
   } else {
     for (int epoch = 0; epoch < kEpochsAfterValidation; ++epoch) {

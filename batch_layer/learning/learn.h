@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "batch_layer/evaluation/served_lists.h"
 #include "batch_layer/learning/validation.h"
 #include "batch_layer/models/ials.h"
 #include "batch_layer/models/interaction_matrix.h"
@@ -28,6 +29,7 @@ struct Learned {
   // On the validation slice, before the models saw it: of the blend (no model name), ials, item_item_name and popularity.
   // Empty without a slice.
   std::vector<v1::QualityMetric> metrics;
+  std::vector<uint32_t> validated_rows;  // Of the slice, ascending.
 };
 
 IalsOptions IalsOptionsOf(const v1::BatchConfig& config);
@@ -35,12 +37,17 @@ IalsOptions IalsOptionsOf(const v1::BatchConfig& config);
 ItemItemModel TrainItemItem(const InteractionMatrix& matrix, const v1::BatchConfig& config);
 std::string ItemItemName(uint32_t items, const v1::BatchConfig& config);
 
-// With a validation slice the models learn without it first; the weight with the best NDCG is taken; then iALS goes on with
-// all observations and the item-item model learns again. The work is bounded by the size of the slice, not by the clock, so
-// that the same input gives the same snapshot.
-// `observations`: by row, at most one a row and item; at least one.
+// What Learn does first, for choosing settings: models that have not seen the validation slice, the blend's weight and
+// the metrics on it; `matrix` is without the slice. Without one there are no models.
+absl::StatusOr<Learned> LearnForValidation(absl::Span<const Observation> observations, uint32_t rows, uint32_t items,
+                                           const v1::BatchConfig& config, const ServingWorld* world);
+
+// With a validation slice the models learn without it first; the weight with the best NDCG is taken; then iALS goes on
+// with all observations and the item-item model learns again. The work is bounded by the size of the slice, not by the
+// clock, so that the same input gives the same snapshot. `world`: lists are measured as merge serves them in it; null:
+// as they are, without what the user has. `observations`: by row, at most one a row and item; at least one.
 absl::StatusOr<Learned> Learn(absl::Span<const Observation> observations, uint32_t rows, uint32_t items,
-                              const v1::BatchConfig& config);
+                              const v1::BatchConfig& config, const ServingWorld* world);
 
 }  // namespace tributary::batch
 

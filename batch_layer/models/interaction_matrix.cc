@@ -76,4 +76,12 @@ absl::StatusOr<InteractionMatrix> InteractionMatrix::Create(uint32_t rows, uint3
   return matrix;
 }
 
+std::vector<uint32_t> InteractionMatrix::ItemUsers() const {
+  std::vector<uint32_t> users(items());
+  for (uint32_t item = 0; item < items(); ++item) {
+    users[item] = static_cast<uint32_t>(by_item_.row(item).size());
+  }
+  return users;
+}
+
 }  // namespace tributary::batch

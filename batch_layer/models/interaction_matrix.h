@@ -63,6 +63,8 @@ class InteractionMatrix {
   size_t entries() const { return by_row_.entries(); }
   const SparseRows& by_row() const { return by_row_; }     // rows x items
   const SparseRows& by_item() const { return by_item_; }   // items x rows
+  // By item, how many rows have it.
+  std::vector<uint32_t> ItemUsers() const;
 
  private:
   SparseRows by_row_;

@@ -1,5 +1,6 @@
 #include "batch_layer/pipeline/run.h"
 
+#include <glog/logging.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -12,13 +13,16 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "batch_layer/evaluation/ranking_metrics.h"
 #include "batch_layer/gate/gate.h"
 #include "batch_layer/gate/judge_snapshot.h"
 #include "batch_layer/pipeline/build_info.h"
 #include "batch_layer/pipeline/dataset.h"
 #include "batch_layer/pipeline/lifecycle.h"
 #include "batch_layer/pipeline/memory.h"
+#include "batch_layer/pipeline/novelty.h"
 #include "batch_layer/pipeline/run_catalogue.h"
+#include "batch_layer/pipeline/run_world.h"
 #include "batch_layer/pipeline/views.h"
 #include "common/dense/dense.h"
 #include "common/event_log/topics.h"
@@ -29,6 +33,8 @@
 
 namespace tributary::batch {
 namespace {
+
+constexpr int64_t kPreviousCacheBytes = int64_t{32} << 20;
 
 void SetTime(int64_t unix_ms, google::protobuf::Timestamp* timestamp) {
   const int64_t seconds = unix_ms >= 0 ? unix_ms / 1000 : -((999 - unix_ms) / 1000);
@@ -49,7 +55,7 @@ std::string ConfigDigest(const v1::Config& config) {
   relevant.mutable_batch()->clear_gate();
   relevant.mutable_batch()->clear_history();
   relevant.mutable_batch()->clear_memory_budget_bytes();
-  relevant.mutable_merge()->set_dislike_rating_at_most(config.merge().dislike_rating_at_most());
+  *relevant.mutable_merge() = config.merge();  // Lists are measured, and the blend is weighed, as merge serves them.
   const std::string bytes = relevant.SerializeAsString();
   return absl::StrFormat("%016x", XXH64(bytes.data(), bytes.size(), 0));
 }
@@ -230,9 +236,30 @@ class BatchRun {
   }
 
   Result Compute() {
-    TRIBUTARY_ASSIGN_OR_RETURN(views_, ComputeViews(dataset_, catalogue_, config_));
+    TRIBUTARY_ASSIGN_OR_RETURN(const RunWorld world, RunWorld::Create(dataset_, catalogue_, config_.merge()));
+    TRIBUTARY_ASSIGN_OR_RETURN(views_, ComputeViews(dataset_, catalogue_, config_, world.world()));
+    AddNovelty(world.world());
     return absl::StrFormat("learned from %d users, %d popularity lists, %d sessions%s", views_.learned_users.size(),
                            views_.popular.size(), views_.sessions, Validation());
+  }
+
+  // A current snapshot that cannot be read is the gate's business.
+  void AddNovelty(const ServingWorld& world) {
+    const absl::StatusOr<Generation> current = store_.Current();
+    if (!current.ok()) {
+      return;
+    }
+    const auto previous =
+        SnapshotReader::Open(store_.dir(), *current, SnapshotReader::Verify::kManifest, kPreviousCacheBytes);
+    const absl::StatusOr<std::optional<double>> novelty =
+        previous.ok() ? NoveltyToPrevious(dataset_, views_, world, **previous, config_.batch()) : previous.status();
+    if (!novelty.ok()) {
+      LOG(WARNING) << "not compared with the current snapshot: " << novelty.status().message();
+    } else if (novelty->has_value()) {
+      v1::QualityMetric& metric = views_.learned->metrics.emplace_back();
+      metric.set_name(absl::StrCat(kNoveltyToPrevious, "_at_", kValidationLength));
+      metric.set_value(**novelty);
+    }
   }
 
   // What the validation slice said, for people.

@@ -254,7 +254,8 @@ absl::Status WriteUsers(const Dataset& dataset, Views& views, const v1::BatchCon
 
 }  // namespace
 
-absl::StatusOr<Views> ComputeViews(Dataset& dataset, const RunCatalogue& catalogue, const v1::Config& config) {
+absl::StatusOr<Views> ComputeViews(Dataset& dataset, const RunCatalogue& catalogue, const v1::Config& config,
+                                   const ServingWorld& world) {
   const v1::BatchConfig& batch = config.batch();
   Views views;
   EventPass pass(dataset, catalogue, config, views);
@@ -274,7 +275,7 @@ absl::StatusOr<Views> ComputeViews(Dataset& dataset, const RunCatalogue& catalog
   {
     const std::vector<Observation> observations = std::move(pass.observations()).Take();
     TRIBUTARY_ASSIGN_OR_RETURN(views.learned, Learn(observations, static_cast<uint32_t>(views.learned_users.size()),
-                                                    static_cast<uint32_t>(dataset.items.size()), batch));
+                                                    static_cast<uint32_t>(dataset.items.size()), batch, &world));
   }
   NeighbourOptions options;
   options.k = static_cast<size_t>(batch.neighbours());

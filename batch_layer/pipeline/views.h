@@ -32,9 +32,10 @@ struct Views {
 // sessions: of all events but those of users who refused. Models and popularity leave out what lies more than
 // batch.learn_from_days before the latest event, and models learn from the share batch.learn_user_share of the users, by the
 // xxh64 of their ids: others have no list. Results do not depend on the number of threads, nor on where the events lie.
-// Lets go of the dataset's events before the models learn, but not of the directory that they were in.
-// ResourceExhausted: learning does not fit into batch.memory_budget_bytes.
-absl::StatusOr<Views> ComputeViews(Dataset& dataset, const RunCatalogue& catalogue, const v1::Config& config);
+// Lets go of the dataset's events before the models learn, but not of the directory that they were in. `world`: what the
+// lists are measured in. ResourceExhausted: learning does not fit into batch.memory_budget_bytes.
+absl::StatusOr<Views> ComputeViews(Dataset& dataset, const RunCatalogue& catalogue, const v1::Config& config,
+                                   const ServingWorld& world);
 
 // Writes all views. Lists of users are of `batch.list_length` items, what the user has among them: merge removes what is
 // suppressed at the time of the request.

@@ -68,16 +68,23 @@ Settings Of(const std::string& metric, int threads) {
   return settings;
 }
 
-Learned LearnFrom(const Part& train, uint32_t items, const v1::BatchConfig& config) {
+std::vector<batch::Observation> ObservationsOf(const Part& train) {
   std::vector<batch::Observation> observations;
   for (uint32_t user = 0; user < train.users; ++user) {
     for (const uint32_t item : train.items_of[user]) {
       observations.push_back({{user, item}, 0});
     }
   }
-  auto learned = batch::Learn(observations, train.users, items, config);
-  CHECK(learned.ok()) << learned.status();
-  return *std::move(learned);
+  return observations;
+}
+
+void PrintValidation(const Learned& learned) {
+  for (const v1::QualityMetric& metric : learned.metrics) {
+    std::cerr << absl::StrFormat(
+        "validation: %-12s %-24s %.4f\n",
+        metric.model().empty() ? absl::StrFormat("blend at %.1f", learned.ials_weight) : metric.model(), metric.name(),
+        metric.value());
+  }
 }
 
 std::vector<uint32_t> AllUsers(const InteractionMatrix& matrix) {
@@ -105,7 +112,9 @@ ItemItemModel ItemKnn(const InteractionMatrix& matrix, int threads) {
 // What is recommended to each user, by model; ours first.
 std::vector<Candidate> Recommend(const Part& train, uint32_t items, const v1::BatchConfig& config) {
   const absl::Time begin = absl::Now();
-  const Learned learned = LearnFrom(train, items, config);
+  const auto all = batch::Learn(ObservationsOf(train), train.users, items, config, /*world=*/nullptr);
+  CHECK(all.ok()) << all.status();
+  const Learned& learned = *all;
   const absl::Duration learning = absl::Now() - begin;
   const std::vector<uint32_t> users = AllUsers(learned.matrix);
   const auto top = [&](const ItemItemModel& item_item, double ials_weight) {
@@ -117,10 +126,7 @@ std::vector<Candidate> Recommend(const Part& train, uint32_t items, const v1::Ba
                         top(learned.item_item, learned.ials_weight)});
   std::cerr << absl::StrFormat("learned in %.1f s, lists in %.1f s\n", absl::ToDoubleSeconds(learning),
                                absl::ToDoubleSeconds(absl::Now() - begin - learning));
-  for (const v1::QualityMetric& metric : learned.metrics) {
-    std::cerr << absl::StrFormat("validation: %-12s %-24s %.4f\n", metric.model().empty() ? "blend" : metric.model(),
-                                 metric.name(), metric.value());
-  }
+  PrintValidation(learned);
   candidates.push_back({"iALS", top(learned.item_item, 1)});
   candidates.push_back({learned.item_item_name, top(learned.item_item, 0)});
   candidates.push_back({"item-kNN", top(ItemKnn(learned.matrix, config.threads()), 0)});
@@ -191,10 +197,15 @@ int main(int argc, char** argv) {
       CHECK(google::protobuf::TextFormat::MergeFromString(snippet, &settings.config)) << snippet;
     }
     const Part train = tributary::bench::ReadPart(settings.set, "train");
-    const auto candidates = tributary::bench::Recommend(train, train.items, settings.config);
-    if (!validation_only) {
-      tributary::bench::Judge(set, train, tributary::bench::ReadPart(settings.set, "test"), candidates, &report);
+    if (validation_only) {
+      const auto learned = tributary::batch::LearnForValidation(tributary::bench::ObservationsOf(train), train.users,
+                                                                train.items, settings.config, /*world=*/nullptr);
+      CHECK(learned.ok()) << learned.status();
+      tributary::bench::PrintValidation(*learned);
+      continue;
     }
+    const auto candidates = tributary::bench::Recommend(train, train.items, settings.config);
+    tributary::bench::Judge(set, train, tributary::bench::ReadPart(settings.set, "test"), candidates, &report);
   }
   return 0;
 }

@@ -103,11 +103,7 @@ batch::InteractionMatrix MatrixOf(const Part& part, const Part& other) {
 
 batch::RankingMetrics Evaluate(const std::vector<std::vector<ScoredItem>>& lists, const batch::InteractionMatrix& train,
                                const Part& test) {
-  std::vector<uint32_t> item_users;
-  for (uint32_t item = 0; item < train.items(); ++item) {
-    item_users.push_back(static_cast<uint32_t>(train.by_item().row(item).size()));
-  }
-  batch::RankingEvaluation evaluation(kListLength, std::move(item_users), train.rows());
+  batch::RankingEvaluation evaluation(kListLength, train.ItemUsers(), train.rows());
   for (size_t user = 0; user < lists.size(); ++user) {
     evaluation.Add(lists[user], user < test.items_of.size() ? absl::MakeConstSpan(test.items_of[user])
                                                             : absl::Span<const uint32_t>());

@@ -57,6 +57,16 @@ TEST(GateTest, TheSameAgainPasses) {
   EXPECT_THAT(Describe(verdict), HasSubstr("compared with generation 4"));
 }
 
+// It says how much changed, so neither a small one nor none at all is a loss.
+TEST(GateTest, NoveltyToThePreviousSnapshotIsNoMeasureOfQuality) {
+  SnapshotMeasures active = Shop();
+  active.metrics["novelty_to_previous_at_20"] = 0.9;
+  SnapshotMeasures candidate = Shop();
+  EXPECT_THAT(Failed(Judge(candidate, Active(active), Limits())), IsEmpty());
+  candidate.metrics["novelty_to_previous_at_20"] = 0.01;
+  EXPECT_THAT(Failed(Judge(candidate, Active(active), Limits())), IsEmpty());
+}
+
 TEST(GateTest, TheFirstSnapshotPassesEvenWhenItIsEmpty) {
   EXPECT_THAT(Failed(Judge({}, std::nullopt, Limits())), IsEmpty());
   EXPECT_THAT(Failed(Judge(Shop(), std::nullopt, Limits())), IsEmpty());

@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/config/config.h"
 #include "tests/batch_layer/models/synthetic.h"
 
@@ -30,12 +33,13 @@ class LearnTest : public testing::TestWithParam<bool> {
     }
   }
   Learned Run() const {
-    auto learned = Learn(observations_, kUsers, kItems, config_);
+    auto learned = Learn(observations_, kUsers, kItems, config_, world_);
     EXPECT_TRUE(learned.ok()) << learned.status();
     return *std::move(learned);
   }
 
   v1::BatchConfig config_;
+  const ServingWorld* world_ = nullptr;
   std::vector<Observation> observations_;
 };
 
@@ -70,6 +74,31 @@ TEST_P(LearnTest, ThreadsChangeNoBit) {
   }
 }
 
+// Half the items are sold out: what cannot be served cannot hit.
+TEST_P(LearnTest, ListsAreMeasuredAsTheyAreServed) {
+  CatalogueBuilder all, half;
+  for (uint32_t i = 0; i < kItems; ++i) {
+    v1::Item item;
+    item.set_item_id(absl::StrCat("i", i));
+    all.Put(item);
+    item.set_stock(i % 2);
+    half.Put(item);
+  }
+  const std::shared_ptr<const Catalogue> whole = std::move(all).Build(), rest = std::move(half).Build();
+  const MergePolicy policy = MergePolicy::Default();
+  const auto recall = [&](const Catalogue* catalogue) {
+    const ServingWorld world{catalogue, nullptr, &policy, 0};
+    world_ = catalogue == nullptr ? nullptr : &world;
+    const Learned learned = Run();
+    EXPECT_EQ(learned.metrics.front().name(), "recall_at_20");
+    return learned.metrics.front().value();
+  };
+  const double as_they_are = recall(nullptr);
+  EXPECT_NEAR(recall(whole.get()), as_they_are, 0.02);  // Ties and rounding are all that differs.
+  EXPECT_LT(recall(rest.get()), 0.8 * as_they_are);
+  EXPECT_GT(recall(rest.get()), 0.1 * as_they_are);
+}
+
 TEST_P(LearnTest, WithoutValidationTheConfiguredWeightCounts) {
   config_.mutable_blend()->set_validation_users(0);
   config_.mutable_blend()->set_ials_weight(0.35);
@@ -79,7 +108,7 @@ TEST_P(LearnTest, WithoutValidationTheConfiguredWeightCounts) {
 }
 
 TEST_P(LearnTest, OneObservation) {
-  const auto learned = Learn({Observation{{0, 0}, 1}}, 1, 1, config_);
+  const auto learned = Learn({Observation{{0, 0}, 1}}, 1, 1, config_, nullptr);
   ASSERT_TRUE(learned.ok()) << learned.status();
   EXPECT_TRUE(learned->metrics.empty());
 }

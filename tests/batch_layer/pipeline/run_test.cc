@@ -522,6 +522,39 @@ TEST_F(RunTest, TheManifestHasWhatAValidationSliceSaidOnAnyNumberOfThreads) {
   }
 }
 
+TEST_F(RunTest, TheManifestSaysHowMuchOfWhatIsServedIsNew) {
+  config_.mutable_batch()->set_list_length(60);
+  for (int user = 0; user < 210; ++user) {
+    for (int item = 0; item < 6; ++item) {
+      Did(absl::StrCat("u", user), v1::VIEW, absl::StrCat("i", (user % 3) * 40 + (user / 3 + 5 * item) % 37));
+    }
+  }
+  const auto novelty = [](const v1::SnapshotManifest& manifest) -> std::optional<double> {
+    for (const v1::QualityMetric& metric : manifest.metrics()) {
+      if (metric.name() == "novelty_to_previous_at_20") {
+        return metric.value();
+      }
+    }
+    return std::nullopt;
+  };
+  const auto first = Run();
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(novelty(first->manifest), std::nullopt);
+  const auto again = Run();
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(novelty(again->manifest), 0.0);
+  for (int user = 0; user < 210; ++user) {  // Everybody turns to what the next group likes.
+    for (int item = 0; item < 12; ++item) {
+      Did(absl::StrCat("u", user), v1::PURCHASE, absl::StrCat("i", (user + 1) % 3 * 40 + (user / 3 + 3 * item) % 37));
+    }
+  }
+  const auto changed = Run();
+  ASSERT_TRUE(changed.ok()) << changed.status();
+  ASSERT_TRUE(novelty(changed->manifest).has_value());
+  EXPECT_GT(*novelty(changed->manifest), 0.3);
+  EXPECT_LE(*novelty(changed->manifest), 1.0);
+}
+
 TEST_F(RunTest, WithoutActivationTheCurrentSnapshotStays) {
   ASSERT_TRUE(Run().ok());
   options_.activate = false;
