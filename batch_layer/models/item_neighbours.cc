@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "batch_layer/models/parallel.h"
-#include "batch_layer/models/top_n.h"
+#include "common/dense/top_items.h"
 
 namespace tributary::batch {
 namespace {

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <set>
 
-#include "batch_layer/models/top_n.h"
+#include "common/dense/top_items.h"
 
 namespace tributary::batch {
 namespace {

@@ -34,6 +34,27 @@ class Factors {
   std::vector<float> values_;
 };
 
+// The same, of somebody else's memory.
+class FactorsView {
+ public:
+  FactorsView() = default;
+  FactorsView(const float* data, uint32_t rows, int dimensions) : data_(data), rows_(rows), dimensions_(dimensions) {}
+  FactorsView(const Factors& factors) : FactorsView(factors.data(), factors.rows(), factors.dimensions()) {}  // NOLINT
+
+  uint32_t rows() const { return rows_; }
+  int dimensions() const { return dimensions_; }
+  const float* data() const { return data_; }
+  absl::Span<const float> row(uint32_t i) const {
+    const auto d = static_cast<size_t>(dimensions_);
+    return absl::MakeConstSpan(data_ + i * d, d);
+  }
+
+ private:
+  const float* data_ = nullptr;
+  uint32_t rows_ = 0;
+  int dimensions_ = 0;
+};
+
 }  // namespace tributary
 
 #endif  // TRIBUTARY_COMMON_DENSE_FACTORS_H_

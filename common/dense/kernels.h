@@ -37,6 +37,8 @@ struct Kernels {
   // out += sum over i < rows of weights[i] * Z(places[i]); without places, of Z(i).
   void (*weighted_sum)(const float* z, size_t ldz, const uint32_t* places, size_t rows, size_t columns,
                        const float* weights, float* out);
+  // out[i] = inner product of row i of Z (rows x columns) with `vector`.
+  void (*inner_products)(const float* z, size_t ldz, size_t rows, size_t columns, const float* vector, float* out);
   // The places of scores of at least `least`, ascending; returns how many. `places` has room for n.
   size_t (*find_at_least)(const float* scores, size_t n, float least, uint32_t* places);
 };

@@ -204,6 +204,13 @@ void OuterGram(const float* z, size_t ldz, size_t rows, size_t columns, float* c
   }
 }
 
+void InnerProducts(const float* z, size_t ldz, size_t rows, size_t columns, const float* vector, float* out) {
+  for (size_t m = 0; m < rows; m += kDotColumns) {
+    DotTileOf<1, kDotColumns>(rows - m < kDotColumns ? rows - m : kDotColumns, vector, z + m * ldz, ldz, columns, false,
+                              out + m, 0, 1);
+  }
+}
+
 // Factors `count` <= kCholeskyBlock rows from the diagonal on, in the first kBlockVectors vectors of their columns.
 void CholeskyDiagonal(float* a, size_t lda, size_t count) {
   for (size_t j = 0; j < count; ++j) {
@@ -435,7 +442,8 @@ size_t FindAtLeast(const float* scores, size_t n, float least, uint32_t* places)
 }  // namespace
 
 extern const Kernels TRIBUTARY_KERNELS;
-const Kernels TRIBUTARY_KERNELS = {TRIBUTARY_INSTRUCTION_SET, kPanel,      kLanes,   Multiply,    OuterGram,   CholeskySolve,
-                                   CholeskySolveLanes,        InverseRoot, ScaleRow, WeightedSum, FindAtLeast};
+const Kernels TRIBUTARY_KERNELS = {
+    TRIBUTARY_INSTRUCTION_SET, kPanel,      kLanes,   Multiply,    OuterGram,     CholeskySolve,
+    CholeskySolveLanes,        InverseRoot, ScaleRow, WeightedSum, InnerProducts, FindAtLeast};
 
 }  // namespace tributary::dense

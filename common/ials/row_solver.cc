@@ -20,7 +20,7 @@ float IalsLoss::Regularizer(size_t observations, uint32_t others) const {
   return regularization * (regularization_exponent == 1 ? mass : std::pow(mass, regularization_exponent));
 }
 
-IalsRowSolver::IalsRowSolver(const Factors& fixed, std::vector<float> eigenvalues, const IalsLoss& loss,
+IalsRowSolver::IalsRowSolver(FactorsView fixed, std::vector<float> eigenvalues, const IalsLoss& loss,
                              const dense::Kernels& kernels)
     : fixed_(fixed), loss_(loss), kernels_(kernels), weighted_eigenvalues_(std::move(eigenvalues)) {
   for (float& value : weighted_eigenvalues_) {

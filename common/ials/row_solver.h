@@ -48,8 +48,8 @@ class IalsRowSolver {
     dense::GramSum gram;
   };
 
-  // Borrows `fixed`. `eigenvalues`: e, d of them, >= 0.
-  IalsRowSolver(const Factors& fixed, std::vector<float> eigenvalues, const IalsLoss& loss,
+  // Borrows what `fixed` shows. `eigenvalues`: e, d of them, >= 0.
+  IalsRowSolver(FactorsView fixed, std::vector<float> eigenvalues, const IalsLoss& loss,
                 const dense::Kernels& kernels = dense::Best());
 
   // A row's result does not depend on the other rows. Fastest with `batch_rows()` rows of about equal length.
@@ -64,7 +64,7 @@ class IalsRowSolver {
   void Gather(const Row& row, size_t begin, size_t count, const float* scale, Workspace& workspace) const;
   void Prefetch(uint32_t column) const;
 
-  const Factors& fixed_;
+  const FactorsView fixed_;
   const IalsLoss loss_;
   const dense::Kernels& kernels_;
   std::vector<float> weighted_eigenvalues_;   // a0 e

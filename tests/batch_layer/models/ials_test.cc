@@ -9,6 +9,8 @@
 #include <numeric>
 #include <vector>
 
+#include "batch_layer/models/top_n.h"
+#include "common/ials/fold_in.h"
 #include "tests/batch_layer/models/synthetic.h"
 
 namespace tributary::batch {
@@ -206,6 +208,33 @@ TEST(IalsTest, FoldingInAUserGivesWhatTheHalfStepGives) {
     }
     solver.Solve({{{}, {}, absl::MakeSpan(folded)}}, &workspace);
     EXPECT_THAT(folded, testing::Each(0.0f));
+  }
+}
+
+// What serving will answer for a user who acted since is what the batch layer would have written.
+TEST(IalsTest, AFoldedInListIsTheBatchLayers) {
+  const InteractionMatrix matrix = synthetic::Random(90, 80, 60, 10);
+  const IalsOptions options = Options(24);
+  const auto model = TrainIals(matrix, options);
+  ASSERT_TRUE(model.ok());
+  const IalsFoldIn fold_in(model->items, model->item_eigenvalues, options.loss);
+  IalsFoldIn::Scratch scratch;
+  for (const bool exclude_own : {false, true}) {
+    const auto lists = ScoreTopN(model->users, 0, matrix.rows(), model->items,
+                                 {.n = 10, .excluded = exclude_own ? &matrix.by_row() : nullptr});
+    for (uint32_t user = 0; user < matrix.rows(); ++user) {
+      const SparseRows::Row row = matrix.by_row().row(user);
+      const auto list = fold_in.List(row.columns, row.weights, 10, exclude_own, &scratch);
+      if (row.size() == 0) {
+        EXPECT_TRUE(list.empty());
+        continue;
+      }
+      ASSERT_EQ(list.size(), lists[user].size());
+      for (size_t i = 0; i < list.size(); ++i) {
+        EXPECT_EQ(list[i].item, lists[user][i].item) << "user " << user << " place " << i;
+        EXPECT_NEAR(list[i].score, lists[user][i].score, 1e-5);
+      }
+    }
   }
 }
 

@@ -178,6 +178,15 @@ TEST_P(KernelsTest, RowsScaleAndAddUp) {
     kernels().weighted_sum(z.data(), columns, nullptr, rows, columns, weights.data(), sum.data());
     kernels().scale_row(z.data(), scale.data(), 3, columns, scaled.data());
     kernels().inverse_root(scale.data(), 2, columns, roots.data());
+    Values products(rows);
+    kernels().inner_products(z.data(), columns, rows, columns, scale.data(), products.data());
+    for (size_t m = 0; m < rows; ++m) {
+      double product = 0;
+      for (size_t i = 0; i < columns; ++i) {
+        product += double{z[m * columns + i]} * scale[i];
+      }
+      EXPECT_NEAR(products[m], product, 1e-4) << columns << " columns, row " << m;
+    }
     for (size_t i = 0; i < columns; ++i) {
       double plain = 0.5;
       for (size_t m = 0; m < rows; ++m) {
