@@ -252,6 +252,20 @@ absl::Status WriteUsers(const Dataset& dataset, Views& views, const v1::BatchCon
   return absl::OkStatus();
 }
 
+absl::Status WriteFactors(const Learned& learned, const v1::BatchConfig& config, SnapshotWriter& writer) {
+  const IalsLoss loss = IalsOptionsOf(config).loss;
+  const Factors& items = learned.ials.items;
+  SnapshotFactors factors;
+  factors.items = items.rows();
+  factors.dimensions = items.dimensions();
+  factors.unobserved_weight = loss.unobserved_weight;
+  factors.regularization = loss.regularization;
+  factors.regularization_exponent = loss.regularization_exponent;
+  factors.eigenvalues = learned.ials.item_eigenvalues;
+  factors.values = absl::MakeConstSpan(items.data(), items.rows() * static_cast<size_t>(items.dimensions()));
+  return writer.WriteFactors(factors);
+}
+
 }  // namespace
 
 absl::StatusOr<Views> ComputeViews(Dataset& dataset, const RunCatalogue& catalogue, const v1::Config& config,
@@ -290,6 +304,9 @@ absl::Status WriteViews(const Dataset& dataset, Views& views, const v1::Config& 
   TRIBUTARY_RETURN_IF_ERROR(writer.WriteItems(dataset.items));
   TRIBUTARY_RETURN_IF_ERROR(WriteUsers(dataset, views, config.batch(), writer));
   TRIBUTARY_RETURN_IF_ERROR(writer.WriteNeighbours(views.neighbours));
+  if (views.learned.has_value()) {
+    TRIBUTARY_RETURN_IF_ERROR(WriteFactors(*views.learned, config.batch(), writer));
+  }
   for (const auto& [scope, items] : views.popular) {
     TRIBUTARY_RETURN_IF_ERROR(writer.PutPopular(scope, ToProto(items)));
   }

@@ -2,7 +2,9 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -10,6 +12,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/status/status_macros.h"
 
 namespace tributary::snapshot_format {
 
@@ -107,35 +110,45 @@ std::string EncodeFlatPrefix(absl::string_view magic, absl::Span<const uint64_t>
   return bytes;
 }
 
-absl::StatusOr<FlatFile> ParseFlatFile(absl::string_view bytes, absl::string_view magic, uint64_t entry_size) {
-  const auto error = [](absl::string_view what, uint64_t offset) {
-    return absl::DataLossError(absl::StrCat(what, ": offset=", offset));
-  };
+namespace {
+
+absl::Status Damaged(absl::string_view what, uint64_t offset) {
+  return absl::DataLossError(absl::StrCat(what, ": offset=", offset));
+}
+
+absl::StatusOr<FlatHeader> ParseHeader(absl::string_view bytes, absl::string_view magic) {
   FlatHeader header;
   if (bytes.size() < sizeof(header)) {
-    return error("header cut short", bytes.size());
+    return Damaged("header cut short", bytes.size());
   }
   std::memcpy(&header, bytes.data(), sizeof(header));
   if (absl::string_view(header.magic, sizeof(header.magic)) != magic) {
-    return error("wrong magic", offsetof(FlatHeader, magic));
+    return Damaged("wrong magic", offsetof(FlatHeader, magic));
   }
   if (header.version > kFlatVersion) {
     return absl::FailedPreconditionError(
         absl::StrCat("newer version than this build reads: version=", header.version, " known=", kFlatVersion));
   }
   if (header.version != kFlatVersion) {
-    return error("wrong version", offsetof(FlatHeader, version));
+    return Damaged("wrong version", offsetof(FlatHeader, version));
   }
   if (header.reserved != 0) {
-    return error("reserved bytes are not zero", offsetof(FlatHeader, reserved));
+    return Damaged("reserved bytes are not zero", offsetof(FlatHeader, reserved));
   }
+  return header;
+}
+
+}  // namespace
+
+absl::StatusOr<FlatFile> ParseFlatFile(absl::string_view bytes, absl::string_view magic, uint64_t entry_size) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const FlatHeader header, ParseHeader(bytes, magic));
   const uint64_t offsets_size = (uint64_t{header.count} + 1) * sizeof(uint64_t);
   const uint64_t rest = bytes.size() - sizeof(header);
   if (rest < offsets_size) {
-    return error("offsets cut short", bytes.size());
+    return Damaged("offsets cut short", bytes.size());
   }
   if (header.entries > (rest - offsets_size) / entry_size || header.entries * entry_size != rest - offsets_size) {
-    return error("entries do not fill the file", offsetof(FlatHeader, entries));
+    return Damaged("entries do not fill the file", offsetof(FlatHeader, entries));
   }
   FlatFile file;
   file.offsets = absl::MakeConstSpan(reinterpret_cast<const uint64_t*>(bytes.data() + sizeof(header)),
@@ -144,14 +157,88 @@ absl::StatusOr<FlatFile> ParseFlatFile(absl::string_view bytes, absl::string_vie
   uint64_t before = 0;
   for (size_t i = 0; i < file.offsets.size(); ++i) {
     if (file.offsets[i] < before || file.offsets[i] > header.entries || (i == 0 && file.offsets[i] != 0)) {
-      return error("offset out of order", sizeof(header) + i * sizeof(uint64_t));
+      return Damaged("offset out of order", sizeof(header) + i * sizeof(uint64_t));
     }
     before = file.offsets[i];
   }
   if (before != header.entries) {
-    return error("last offset is not the end", sizeof(header) + offsets_size - sizeof(uint64_t));
+    return Damaged("last offset is not the end", sizeof(header) + offsets_size - sizeof(uint64_t));
   }
   return file;
+}
+
+namespace {
+
+// What follows the header of factors.bin; the eigenvalues follow that, and both are as long as some cache lines.
+struct FactorsOptions {
+  float unobserved_weight;
+  float regularization;
+  float regularization_exponent;
+  uint32_t reserved[5];
+};
+static_assert(sizeof(FlatHeader) + sizeof(FactorsOptions) == 64);
+
+constexpr uint64_t kMostDimensions = 4096;
+constexpr size_t kLineFloats = 16;
+
+size_t PaddedEigenvalues(size_t dimensions) { return (dimensions + kLineFloats - 1) / kLineFloats * kLineFloats; }
+
+bool IsWeight(float value) { return std::isfinite(value) && value >= 0; }
+
+}  // namespace
+
+absl::StatusOr<std::string> EncodeFactorsPrefix(const SnapshotFactors& factors) {
+  const auto d = static_cast<size_t>(factors.dimensions);
+  if (factors.dimensions < 1 || d > kMostDimensions || factors.eigenvalues.size() != d ||
+      factors.values.size() != d * factors.items) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("factors with unequal arrays: items=", factors.items, " dimensions=", factors.dimensions,
+                     " eigenvalues=", factors.eigenvalues.size(), " values=", factors.values.size()));
+  }
+  if (!IsWeight(factors.unobserved_weight) || !IsWeight(factors.regularization) ||
+      !IsWeight(factors.regularization_exponent) ||
+      !std::all_of(factors.eigenvalues.begin(), factors.eigenvalues.end(), IsWeight)) {
+    return absl::InvalidArgumentError("factors with an option or an eigenvalue that is not finite and >= 0");
+  }
+  FlatHeader header{};
+  std::memcpy(header.magic, kFactorsMagic.data(), sizeof(header.magic));
+  header.version = kFlatVersion;
+  header.count = factors.items;
+  header.entries = d;
+  const FactorsOptions options{factors.unobserved_weight, factors.regularization, factors.regularization_exponent, {}};
+  std::string bytes(sizeof(header) + sizeof(options) + PaddedEigenvalues(d) * sizeof(float), '\0');
+  std::memcpy(bytes.data(), &header, sizeof(header));
+  std::memcpy(bytes.data() + sizeof(header), &options, sizeof(options));
+  std::memcpy(bytes.data() + sizeof(header) + sizeof(options), factors.eigenvalues.data(), d * sizeof(float));
+  return bytes;
+}
+
+absl::StatusOr<SnapshotFactors> ParseFactorsFile(absl::string_view bytes) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const FlatHeader header, ParseHeader(bytes, kFactorsMagic));
+  if (header.entries < 1 || header.entries > kMostDimensions) {
+    return Damaged("dimensions out of range", offsetof(FlatHeader, entries));
+  }
+  const auto d = static_cast<size_t>(header.entries);
+  FactorsOptions options;
+  const size_t eigenvalues = sizeof(header) + sizeof(options);
+  const size_t values = eigenvalues + PaddedEigenvalues(d) * sizeof(float);
+  if (bytes.size() < values || bytes.size() - values != size_t{header.count} * d * sizeof(float)) {
+    return Damaged("factors do not fill the file", offsetof(FlatHeader, count));
+  }
+  std::memcpy(&options, bytes.data() + sizeof(header), sizeof(options));
+  if (!IsWeight(options.unobserved_weight) || !IsWeight(options.regularization) ||
+      !IsWeight(options.regularization_exponent)) {
+    return Damaged("option is not finite and >= 0", sizeof(header));
+  }
+  SnapshotFactors factors;
+  factors.items = header.count;
+  factors.dimensions = static_cast<int>(d);
+  factors.unobserved_weight = options.unobserved_weight;
+  factors.regularization = options.regularization;
+  factors.regularization_exponent = options.regularization_exponent;
+  factors.eigenvalues = absl::MakeConstSpan(reinterpret_cast<const float*>(bytes.data() + eigenvalues), d);
+  factors.values = absl::MakeConstSpan(reinterpret_cast<const float*>(bytes.data() + values), size_t{header.count} * d);
+  return factors;
 }
 
 struct PartDigest::State {

@@ -13,14 +13,16 @@
 #include "absl/types/span.h"
 #include "common/counts/counts.h"
 #include "common/ids/ids.h"
+#include "common/snapshot/snapshot.h"
 
-// The bytes of a snapshot, format version 1.
+// The bytes of a snapshot, format version 2. Version 1 is the same without factors.bin.
 //
 //   <snapshots>/CURRENT                the active generation in decimal and a newline; changes by atomic rename
 //   <snapshots>/LOCK                   held by the batch run that is at work
 //   <snapshots>/<generation>/          complete when MANIFEST.json is there and matches
 //       MANIFEST.json                  tributary.v1.SnapshotManifest in proto3 JSON, written last
 //       items.bin  neighbours.bin      flat files, below
+//       factors.bin                    a flat file too, where something was learned
 //       db/                            a RocksDB database, opened read-only
 //   <snapshots>/<generation>.partial/  being written, or left by a crash
 //   <snapshots>/<generation>.removed/  being deleted, or left by a crash
@@ -39,13 +41,17 @@
 //                     item i is the serialised tributary.v1.Item in bytes [offset[i], offset[i + 1])
 //   neighbours.bin  = header "TRBNEIGH" offset:u64{count + 1} (item:u32 score:f32){entries}
 //                     the neighbours of item i, best first, are entries [offset[i], offset[i + 1])
+//   factors.bin     = header "TRBFACTR" unobserved_weight:f32 regularization:f32 regularization_exponent:f32 0:u32{5}
+//                     eigenvalue:f32{d} 0:u32{(16 - d mod 16) mod 16} value:f32{count * d}
+//                     d = the header's entries, 1 to 4,096; the factors of item i are values [i d, (i + 1) d)
 //   header          = magic:byte{8} version:u32 count:u32 entries:u64 reserved:u64   (reserved is 0)
-//   offset[0] = 0, offsets never fall, offset[count] = entries; nothing follows the entries.
+//   items.bin and neighbours.bin: offset[0] = 0, offsets never fall, offset[count] = entries; nothing follows the
+//   entries.
 //
 // Content digest: 32 hex digits of xxh3-128 over one line a part, in the order users, popularity, counts, cut_counts,
-// items.bin, neighbours.bin:   name " " pairs " " part-digest "\n"
-// A view's part-digest is the hex xxh3-128 over its pairs in key order, each as key_size:u32 key value_size:u32 value; that
-// of a flat file is over its bytes, with pairs = 1. It does not depend on how RocksDB lays out its files.
+// items.bin, neighbours.bin and, where it is there, factors.bin:   name " " pairs " " part-digest "\n"
+// A view's part-digest is the hex xxh3-128 over its pairs in key order, each as key_size:u32 key value_size:u32 value;
+// that of a flat file is over its bytes, with pairs = 1. It does not depend on how RocksDB lays out its files.
 //
 // Manifest checksum: `manifest_checksum` is the hex xxh64 of MANIFEST.json with its own 16 digits replaced by zeros.
 namespace tributary::snapshot_format {
@@ -58,6 +64,7 @@ absl::string_view ViewName(View view);
 inline constexpr absl::string_view kManifestFile = "MANIFEST.json";
 inline constexpr absl::string_view kItemsFile = "items.bin";
 inline constexpr absl::string_view kNeighboursFile = "neighbours.bin";
+inline constexpr absl::string_view kFactorsFile = "factors.bin";
 inline constexpr absl::string_view kDatabaseDir = "db";
 inline constexpr absl::string_view kCurrentFile = "CURRENT";
 inline constexpr absl::string_view kLockFile = "LOCK";
@@ -89,6 +96,7 @@ static_assert(sizeof(ScoredItem) == 8 && offsetof(ScoredItem, score) == 4 && ali
 
 inline constexpr absl::string_view kItemsMagic = "TRBITEMS";
 inline constexpr absl::string_view kNeighboursMagic = "TRBNEIGH";
+inline constexpr absl::string_view kFactorsMagic = "TRBFACTR";
 inline constexpr uint32_t kFlatVersion = 1;
 
 // Header and offsets of a flat file, checked once; the entries follow.
@@ -105,6 +113,14 @@ std::string EncodeFlatPrefix(absl::string_view magic, absl::Span<const uint64_t>
 // Borrows `bytes`, which start at a multiple of 8. DataLoss (FailedPrecondition: newer version) names the offset of what
 // is wrong; `entry_size` is 1 for items.bin and 8 for neighbours.bin.
 absl::StatusOr<FlatFile> ParseFlatFile(absl::string_view bytes, absl::string_view magic, uint64_t entry_size);
+
+// The bytes of factors.bin before the factors. InvalidArgument: dimensions out of range, arrays of another length, or
+// an option or eigenvalue that is not finite and >= 0.
+absl::StatusOr<std::string> EncodeFactorsPrefix(const SnapshotFactors& factors);
+
+// Borrows `bytes`, which start at a multiple of 8. Errors as of ParseFlatFile; values are not looked at but for the
+// options.
+absl::StatusOr<SnapshotFactors> ParseFactorsFile(absl::string_view bytes);
 
 // The digest of a view or of a flat file while it is written or scanned. Not thread-safe.
 class PartDigest {

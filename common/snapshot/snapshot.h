@@ -19,13 +19,14 @@
 #include "tributary/v1/snapshot.pb.h"
 #include "tributary/v1/speed.pb.h"
 
-// Snapshots: immutable views of one batch run in `<dir>/<generation>/`. Layout: `db/` one RocksDB database with a column
-// family a view kind (users, popularity, counts, cut_counts), `items.bin` the item table and `neighbours.bin` the item
-// neighbours as memory-mapped arrays, `MANIFEST.json` written last. Format version 1; the grammar of keys and flat files
-// is in common/snapshot/format.h.
+// Snapshots: immutable views of one batch run in `<dir>/<generation>/`. Layout: `db/` one RocksDB database with a
+// column family a view kind (users, popularity, counts, cut_counts), `items.bin` the item table and `neighbours.bin`
+// the item neighbours as memory-mapped arrays, `factors.bin` the items' iALS factors likewise, `MANIFEST.json` written
+// last. Format version 2, which reads version 1 (without factors); the grammar of keys and flat files is in
+// common/snapshot/format.h.
 namespace tributary {
 
-inline constexpr int32_t kSnapshotFormatVersion = 1;
+inline constexpr int32_t kSnapshotFormatVersion = 2;
 
 // Scope of a popularity list: overall, or one category.
 inline constexpr absl::string_view kPopularOverall = "all";
@@ -33,6 +34,17 @@ std::string PopularCategoryScope(absl::string_view category);
 
 // A view's table file ends at about this size, so that files stay handy to copy and to check.
 inline constexpr int64_t kSnapshotFileBytes = int64_t{64} << 20;
+
+// The items' iALS factors in the eigenbasis of their Gramian: what common/ials folds a user in with. Borrows.
+struct SnapshotFactors {
+  uint32_t items = 0;
+  int dimensions = 0;           // d
+  float unobserved_weight = 0;  // Of the loss that they are for (common/ials/row_solver.h), as the next two.
+  float regularization = 0;
+  float regularization_exponent = 0;
+  absl::Span<const float> eigenvalues;  // d
+  absl::Span<const float> values;       // items x d, item after item.
+};
 
 // Writes one snapshot. Keys of each view must come in ascending byte order; everything is written to
 // `<dir>/<generation>.partial/`, which Finish renames. Items and neighbours must be written, views may be empty; methods
@@ -55,6 +67,8 @@ class SnapshotWriter {
   virtual absl::Status PutForgottenUser(absl::string_view user_digest, int64_t until_unix_ms) = 0;
   // One list an item number, best first; lists may be empty, all together have item_count entries.
   virtual absl::Status WriteNeighbours(absl::Span<const std::vector<ScoredItem>> neighbours) = 0;
+  // One row an item. Optional: a snapshot without learned items has none.
+  virtual absl::Status WriteFactors(const SnapshotFactors& factors) = 0;
   virtual absl::Status PutPopular(absl::string_view scope, const v1::ScoredItems& items) = 0;
   virtual absl::Status PutCount(const CountKey& key, const v1::CountTotal& total) = 0;
   // Counts of the events between the start of the segment that W cuts and W, for that partition.
@@ -89,6 +103,9 @@ class SnapshotReader {
 
   // The item's neighbours, best first; empty for one out of range. Memory-mapped: valid as long as the reader.
   virtual absl::Span<const ScoredItem> Neighbours(ItemNumber item) const = 0;
+
+  // Null: the snapshot has none. Memory-mapped: valid as long as the reader.
+  virtual const SnapshotFactors* factors() const = 0;
 
   // Point reads. NotFound: no such key. FindUser fills `user`, whose capacity is used again.
   virtual absl::Status FindUser(absl::string_view user_id, v1::SnapshotUser* user) const = 0;

@@ -5,9 +5,11 @@
 #include <rocksdb/slice.h>
 #include <rocksdb/table.h>
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -94,6 +96,8 @@ class Reader : public SnapshotReader {
     return absl::MakeConstSpan(entries + neighbours_.offsets[i], entries + neighbours_.offsets[i + 1]);
   }
 
+  const SnapshotFactors* factors() const override { return factors_ ? &*factors_ : nullptr; }
+
   absl::Status FindUser(absl::string_view user_id, v1::SnapshotUser* user) const override {
     absl::Status found = Find(View::kUsers, user_id, user);
     if (any_forgotten_ && absl::IsNotFound(found)) {
@@ -176,8 +180,10 @@ class Reader : public SnapshotReader {
   std::map<PartitionId, Offset> watermarks_;
   files::MappedFile items_file_;
   files::MappedFile neighbours_file_;
+  files::MappedFile factors_file_;
   format::FlatFile items_;
   format::FlatFile neighbours_;
+  std::optional<SnapshotFactors> factors_;
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> all_families_;
   std::array<rocksdb::ColumnFamilyHandle*, format::kViews.size()> families_{};   // By View.
@@ -216,6 +222,19 @@ absl::Status Reader::OpenFlatFiles() {
   if (neighbours_.count() != items_.count()) {
     return absl::DataLossError(absl::StrCat("snapshot has not one neighbour list an item: generation=", Value(generation_),
                                             " items=", items_.count(), " lists=", neighbours_.count()));
+  }
+  const auto is_factors = [](const v1::SnapshotFile& file) { return file.path() == format::kFactorsFile; };
+  if (std::any_of(manifest_.files().begin(), manifest_.files().end(), is_factors)) {
+    TRIBUTARY_ASSIGN_OR_RETURN(factors_file_, files::MappedFile::Open(FilePath(format::kFactorsFile)));
+    absl::StatusOr<SnapshotFactors> factors = format::ParseFactorsFile(factors_file_.bytes());
+    if (!factors.ok()) {
+      return AddContext(factors.status(), "snapshot file unreadable", generation_, format::kFactorsFile);
+    }
+    if (factors->items != items_.count()) {
+      return absl::DataLossError(absl::StrCat("snapshot has not one row of factors an item: generation=",
+                                              Value(generation_), " items=", items_.count(), " rows=", factors->items));
+    }
+    factors_ = *factors;
   }
   return absl::OkStatus();
 }
@@ -275,10 +294,15 @@ absl::Status Reader::CheckDigest() const {
     }));
     lines.push_back(digest.Line(ViewName(view)));
   }
-  for (const auto& [name, file] : {std::pair(format::kItemsFile, &items_file_), {format::kNeighboursFile, &neighbours_file_}}) {
+  const auto add = [&lines](absl::string_view name, const files::MappedFile& file) {
     format::PartDigest digest;
-    digest.AddBytes(file->bytes());
+    digest.AddBytes(file.bytes());
     lines.push_back(digest.Line(name));
+  };
+  add(format::kItemsFile, items_file_);
+  add(format::kNeighboursFile, neighbours_file_);
+  if (factors_) {
+    add(format::kFactorsFile, factors_file_);
   }
   if (const std::string digest = format::ContentDigest(lines); digest != manifest_.content_digest()) {
     return absl::DataLossError(absl::StrCat("snapshot differs from its content digest: generation=", Value(generation_),

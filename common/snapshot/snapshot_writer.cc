@@ -66,6 +66,7 @@ class Writer : public SnapshotWriter {
 
   absl::Status WriteItems(absl::Span<const v1::Item> items) override;
   absl::Status WriteNeighbours(absl::Span<const std::vector<ScoredItem>> neighbours) override;
+  absl::Status WriteFactors(const SnapshotFactors& factors) override;
 
   absl::Status PutUser(absl::string_view user_id, const v1::SnapshotUser& user) override {
     if (user_id.empty()) {
@@ -128,12 +129,11 @@ class Writer : public SnapshotWriter {
     return views_[static_cast<size_t>(view)]->Put(key, value_);
   }
 
-  absl::Status WriteFlat(absl::string_view name, absl::string_view magic, absl::Span<const uint64_t> offsets,
-                         absl::string_view entries, std::optional<std::string>* digest_line) {
+  absl::Status WriteFlat(absl::string_view name, absl::string_view prefix, absl::string_view entries,
+                         std::optional<std::string>* digest_line) {
     if (digest_line->has_value()) {
       return absl::FailedPreconditionError(absl::StrCat("snapshot file written twice: file=", name));
     }
-    const std::string prefix = format::EncodeFlatPrefix(magic, offsets);
     TRIBUTARY_RETURN_IF_ERROR(files::Write(absl::StrCat(partial_, "/", name), {prefix, entries}));
     format::PartDigest digest;
     digest.AddBytes(prefix);
@@ -153,8 +153,10 @@ class Writer : public SnapshotWriter {
   std::string value_;
   std::optional<std::string> items_line_;
   std::optional<std::string> neighbours_line_;
+  std::optional<std::string> factors_line_;
   uint64_t item_count_ = 0;
   uint64_t neighbour_lists_ = 0;
+  uint64_t factor_rows_ = 0;
   std::optional<uint32_t> largest_item_;
   std::string largest_item_where_;
   bool finished_ = false;
@@ -169,7 +171,7 @@ absl::Status Writer::WriteItems(absl::Span<const v1::Item> items) {
     offsets.push_back(entries.size());
   }
   item_count_ = items.size();
-  return WriteFlat(format::kItemsFile, format::kItemsMagic, offsets, entries, &items_line_);
+  return WriteFlat(format::kItemsFile, format::EncodeFlatPrefix(format::kItemsMagic, offsets), entries, &items_line_);
 }
 
 absl::Status Writer::WriteNeighbours(absl::Span<const std::vector<ScoredItem>> neighbours) {
@@ -186,7 +188,16 @@ absl::Status Writer::WriteNeighbours(absl::Span<const std::vector<ScoredItem>> n
   }
   neighbour_lists_ = neighbours.size();
   const absl::string_view bytes(reinterpret_cast<const char*>(entries.data()), entries.size() * sizeof(ScoredItem));
-  return WriteFlat(format::kNeighboursFile, format::kNeighboursMagic, offsets, bytes, &neighbours_line_);
+  return WriteFlat(format::kNeighboursFile, format::EncodeFlatPrefix(format::kNeighboursMagic, offsets), bytes,
+                   &neighbours_line_);
+}
+
+absl::Status Writer::WriteFactors(const SnapshotFactors& factors) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string prefix, format::EncodeFactorsPrefix(factors));
+  factor_rows_ = factors.items;
+  const absl::string_view bytes(reinterpret_cast<const char*>(factors.values.data()),
+                                factors.values.size() * sizeof(float));
+  return WriteFlat(format::kFactorsFile, prefix, bytes, &factors_line_);
 }
 
 absl::Status Writer::ListAndSync(v1::SnapshotManifest* manifest) const {
@@ -215,6 +226,10 @@ absl::StatusOr<v1::SnapshotManifest> Writer::Finish(v1::SnapshotManifest manifes
     return absl::InvalidArgumentError(absl::StrCat("snapshot has not one neighbour list an item: generation=",
                                                    Value(generation_), " items=", item_count_, " lists=", neighbour_lists_));
   }
+  if (factors_line_ && factor_rows_ != item_count_) {
+    return absl::InvalidArgumentError(absl::StrCat("snapshot has not one row of factors an item: generation=",
+                                                   Value(generation_), " items=", item_count_, " rows=", factor_rows_));
+  }
   if (largest_item_ && *largest_item_ >= item_count_) {
     return absl::InvalidArgumentError(absl::StrCat("snapshot item number out of range: generation=", Value(generation_),
                                                    " view=", largest_item_where_, " item=", *largest_item_,
@@ -227,6 +242,9 @@ absl::StatusOr<v1::SnapshotManifest> Writer::Finish(v1::SnapshotManifest manifes
   }
   digest_lines.push_back(*items_line_);
   digest_lines.push_back(*neighbours_line_);
+  if (factors_line_) {
+    digest_lines.push_back(*factors_line_);
+  }
   TRIBUTARY_RETURN_IF_ERROR(BuildDatabase(absl::StrCat(partial_, "/", format::kDatabaseDir), views_));
   TRIBUTARY_RETURN_IF_ERROR(files::RemoveAll(TablesDir()));
 

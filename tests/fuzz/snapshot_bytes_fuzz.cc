@@ -5,8 +5,8 @@
 #include "common/snapshot/format.h"
 #include "tests/fuzz/fuzz_target.h"
 
-// Any bytes as a flat file and as a key of `counts`: what is taken lies within the bytes and is written back the same; what
-// is refused says so by its code.
+// Any bytes as a flat file, as factors and as a key of `counts`: what is taken lies within the bytes and is written
+// back the same; what is refused says so by its code.
 namespace tributary::fuzz {
 namespace {
 
@@ -24,6 +24,19 @@ void CheckFlatFile(absl::string_view bytes, absl::string_view magic, uint64_t en
   for (uint32_t i = 0; i < file->count(); ++i) CHECK_LE(file->offsets[i], file->offsets[i + 1]);
   CHECK_EQ(prefix.size() + file->offsets.back() * entry_size, bytes.size());
   CHECK(file->entries == bytes.data() + prefix.size());
+}
+
+void CheckFactors(absl::string_view bytes) {
+  const auto factors = format::ParseFactorsFile(bytes);
+  if (!factors.ok()) {
+    CHECK(absl::IsDataLoss(factors.status()) || absl::IsFailedPrecondition(factors.status())) << factors.status();
+    return;
+  }
+  CHECK_EQ(factors->values.size(), factors->items * static_cast<size_t>(factors->dimensions));
+  CHECK(reinterpret_cast<const char*>(factors->values.data() + factors->values.size()) == bytes.data() + bytes.size());
+  // What an eigenvalue may be is the writer's to say: readers see what the checksum covers.
+  const auto prefix = format::EncodeFactorsPrefix(*factors);
+  CHECK(prefix.ok() || absl::IsInvalidArgument(prefix.status())) << prefix.status();
 }
 
 void CheckCountKey(absl::string_view bytes) {
@@ -45,6 +58,12 @@ std::vector<std::string> FuzzSeeds() {
       format::EncodeFlatPrefix(format::kItemsMagic, {{0, 3, 3, 5}}) + "abcde",
       format::EncodeFlatPrefix(format::kNeighboursMagic, {{0, 2, 2}}) + std::string(16, '\1'),
   };
+  const std::vector<float> ones(6, 1.0f);
+  const auto eigenvalues = absl::MakeConstSpan(ones).first(2);
+  seeds.push_back(
+      *format::EncodeFactorsPrefix(
+          {.items = 3, .dimensions = 2, .unobserved_weight = 1, .eigenvalues = eigenvalues, .values = ones}) +
+      std::string(24, '\1'));
   for (const std::string& text : {std::string(), std::string("tea"), std::string("a\0b\0", 4)}) {
     seeds.push_back(*format::EncodeCountKey({.measure = v1::BY_ITEM, .key = text, .type = v1::PURCHASE}));
   }
@@ -61,6 +80,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const absl::string_view bytes(copy.get(), size);
   fuzz::CheckFlatFile(bytes, snapshot_format::kItemsMagic, 1);
   fuzz::CheckFlatFile(bytes, snapshot_format::kNeighboursMagic, sizeof(ScoredItem));
+  fuzz::CheckFactors(bytes);
   fuzz::CheckCountKey(bytes);
   return 0;
 }

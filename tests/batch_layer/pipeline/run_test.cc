@@ -15,11 +15,12 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/config/config.h"
+#include "common/ials/fold_in.h"
 #include "common/snapshot/gate_verdict.h"
 #include "common/snapshot/snapshot.h"
-#include "tests/fakes/temp_dir.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_event_log.h"
+#include "tests/fakes/temp_dir.h"
 
 namespace tributary::batch {
 namespace {
@@ -520,6 +521,34 @@ TEST_F(RunTest, TheManifestHasWhatAValidationSliceSaidOnAnyNumberOfThreads) {
     EXPECT_TRUE(digest.empty() || report->manifest.content_digest() == digest);
     digest = report->manifest.content_digest();
   }
+}
+
+// With iALS alone the stored list is the folded-in list.
+TEST_F(RunTest, TheSnapshotsFactorsFoldAUserIn) {
+  SomeShopping();
+  config_.mutable_batch()->mutable_blend()->set_ials_weight(1);
+  const auto report = Run();
+  ASSERT_TRUE(report.ok()) << report.status();
+  const auto reader = Open(*report);
+  const SnapshotFactors* const factors = reader->factors();
+  ASSERT_NE(factors, nullptr);
+  EXPECT_EQ(factors->items, reader->item_count());
+  EXPECT_EQ(factors->dimensions, 8);
+  const IalsFoldIn fold_in({factors->values.data(), factors->items, factors->dimensions},
+                           {factors->eigenvalues.begin(), factors->eigenvalues.end()},
+                           {factors->unobserved_weight, factors->regularization, factors->regularization_exponent});
+  IalsFoldIn::Scratch scratch;
+  v1::SnapshotUser user;
+  ASSERT_TRUE(reader->FindUser("u3", &user).ok());
+  std::vector<uint32_t> items(user.profile().items().begin(), user.profile().items().end());
+  const std::vector<float> weights(items.size(), 5.0f);  // A purchase's.
+  const auto list = fold_in.List(items, weights, 5, /*exclude_own=*/false, &scratch);
+  ASSERT_EQ(list.size(), 5u);
+  std::vector<uint32_t> numbers;
+  for (const ScoredItem& scored : list) {
+    numbers.push_back(Value(scored.item));
+  }
+  EXPECT_THAT(user.list().items(), testing::ElementsAreArray(numbers));
 }
 
 TEST_F(RunTest, TheManifestSaysHowMuchOfWhatIsServedIsNew) {

@@ -96,5 +96,33 @@ TEST(FlatFileTest, EveryDefectIsNamedWithItsOffset) {
   EXPECT_THAT(Parse(with(56, 1)).message(), HasSubstr("offset=56"));   // Not the end.
 }
 
+TEST(FactorsFileTest, EveryDefectIsNamedWithItsOffset) {
+  const std::vector<float> eigenvalues = {1, 2}, values = {1, 2, 3, 4, 5, 6};
+  const SnapshotFactors factors{.items = 3, .dimensions = 2, .eigenvalues = eigenvalues, .values = values};
+  const auto prefix = EncodeFactorsPrefix(factors);
+  ASSERT_TRUE(prefix.ok()) << prefix.status();
+  ASSERT_EQ(prefix->size(), 128u);  // The factors start at a cache line.
+  const std::string good = *prefix + std::string(reinterpret_cast<const char*>(values.data()), values.size() * 4);
+  const auto parse = [](const std::string& bytes) { return ParseFactorsFile(Aligned(bytes).bytes()).status(); };
+  ASSERT_TRUE(parse(good).ok()) << parse(good);
+  for (size_t size = 0; size < good.size(); ++size) {
+    EXPECT_TRUE(absl::IsDataLoss(parse(good.substr(0, size)))) << size;
+  }
+  EXPECT_TRUE(absl::IsDataLoss(parse(good + "x")));
+  const auto with = [&](size_t at, char value) {
+    std::string bad = good;
+    bad[at] = value;
+    return parse(bad);
+  };
+  EXPECT_THAT(with(0, 'X').message(), HasSubstr("wrong magic: offset=0"));
+  EXPECT_TRUE(absl::IsFailedPrecondition(with(8, 2)));
+  EXPECT_TRUE(absl::IsDataLoss(with(12, 4)));  // Items.
+  EXPECT_TRUE(absl::IsDataLoss(with(15, '\xff')));
+  EXPECT_THAT(with(16, 0).message(), HasSubstr("offset=16"));  // Dimensions.
+  EXPECT_THAT(with(23, '\x40').message(), HasSubstr("offset=16"));
+  EXPECT_THAT(with(24, 1).message(), HasSubstr("reserved"));
+  EXPECT_THAT(with(35, '\xff').message(), HasSubstr("offset=32"));  // The unobserved weight is below 0.
+}
+
 }  // namespace
 }  // namespace tributary::snapshot_format

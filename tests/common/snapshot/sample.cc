@@ -114,7 +114,26 @@ v1::SnapshotManifest Manifest() {
   return manifest;
 }
 
-absl::Status Fill(SnapshotWriter& writer, int users) {
+SnapshotFactors ItemFactors() {
+  constexpr int kDimensions = 3;
+  static constexpr float kEigenvalues[kDimensions] = {0, 0.25f, 3};
+  static const auto* const values = [] {
+    auto* const made = new std::vector<float>;
+    for (int i = 0; i < kItems * kDimensions; ++i) {
+      made->push_back(0.125f * static_cast<float>(i - 8));
+    }
+    return made;
+  }();
+  return {.items = kItems,
+          .dimensions = kDimensions,
+          .unobserved_weight = 0.1f,
+          .regularization = 0.005f,
+          .regularization_exponent = 1,
+          .eigenvalues = kEigenvalues,
+          .values = *values};
+}
+
+absl::Status Fill(SnapshotWriter& writer, int users, bool with_factors) {
   std::vector<v1::Item> items;
   std::vector<std::vector<ScoredItem>> neighbours;
   for (int i = 0; i < kItems; ++i) {
@@ -123,6 +142,9 @@ absl::Status Fill(SnapshotWriter& writer, int users) {
   }
   TRIBUTARY_RETURN_IF_ERROR(writer.WriteItems(items));
   TRIBUTARY_RETURN_IF_ERROR(writer.WriteNeighbours(neighbours));
+  if (with_factors) {
+    TRIBUTARY_RETURN_IF_ERROR(writer.WriteFactors(ItemFactors()));
+  }
   for (int user = 0; user < users; ++user) {
     TRIBUTARY_RETURN_IF_ERROR(writer.PutUser(UserId(user), UserNumbered(user)));
   }
@@ -138,10 +160,10 @@ absl::Status Fill(SnapshotWriter& writer, int users) {
 }
 
 absl::StatusOr<v1::SnapshotManifest> Write(const std::string& snapshots_dir, Generation generation, int users,
-                                           int64_t target_file_bytes) {
+                                           int64_t target_file_bytes, bool with_factors) {
   TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<SnapshotWriter> writer,
                              SnapshotWriter::Create(snapshots_dir, generation, target_file_bytes));
-  TRIBUTARY_RETURN_IF_ERROR(Fill(*writer, users));
+  TRIBUTARY_RETURN_IF_ERROR(Fill(*writer, users, with_factors));
   return writer->Finish(Manifest());
 }
 
@@ -158,6 +180,18 @@ std::string Difference(const SnapshotReader& reader, int users) {
     if (reader.Neighbours(number) != absl::MakeConstSpan(NeighboursOf(i))) {
       return absl::StrCat("neighbours of ", i);
     }
+  }
+  const SnapshotFactors* const factors = reader.factors();
+  if ((factors != nullptr) != (reader.manifest().format_version() > 1)) {
+    return "whether there are factors";
+  }
+  const SnapshotFactors wanted = ItemFactors();
+  if (factors != nullptr &&
+      (factors->items != wanted.items || factors->dimensions != wanted.dimensions ||
+       factors->unobserved_weight != wanted.unobserved_weight || factors->regularization != wanted.regularization ||
+       factors->regularization_exponent != wanted.regularization_exponent ||
+       factors->eigenvalues != wanted.eigenvalues || factors->values != wanted.values)) {
+    return "factors";
   }
   v1::SnapshotUser user;
   for (int u = 0; u < users; ++u) {

@@ -9,8 +9,8 @@
 #include "common/ids/ids.h"
 #include "common/snapshot/snapshot.h"
 
-// A small snapshot with something in every view. The golden snapshot is this one with 40 users: changing what it holds
-// means that the golden no longer equals it.
+// A small snapshot with something in every view. The golden snapshots are this one with 40 users, that of format
+// version 1 without factors: changing what it holds means that the golden ones no longer equal it.
 namespace tributary::sample {
 
 inline constexpr int kItems = 7;
@@ -21,12 +21,16 @@ v1::SnapshotUser UserNumbered(int user);
 CountKey CountNumbered(int count);
 v1::SnapshotManifest Manifest();
 
-// Everything but Finish.
-absl::Status Fill(SnapshotWriter& writer, int users);
-absl::StatusOr<v1::SnapshotManifest> Write(const std::string& snapshots_dir, Generation generation, int users,
-                                           int64_t target_file_bytes = kSnapshotFileBytes);
+// Valid for good.
+SnapshotFactors ItemFactors();
 
-// Empty when the reader answers exactly what Fill wrote, else what differs first.
+// Everything but Finish.
+absl::Status Fill(SnapshotWriter& writer, int users, bool with_factors = true);
+absl::StatusOr<v1::SnapshotManifest> Write(const std::string& snapshots_dir, Generation generation, int users,
+                                           int64_t target_file_bytes = kSnapshotFileBytes, bool with_factors = true);
+
+// Empty when the reader answers exactly what Fill wrote (of format version 1: without factors), else what differs
+// first.
 std::string Difference(const SnapshotReader& reader, int users);
 
 }  // namespace tributary::sample

@@ -253,6 +253,19 @@ TEST(SnapshotWriterTest, RefusesItemNumbersBeyondTheItemTable) {
   EXPECT_TRUE(fs::is_empty(dir));
 }
 
+TEST(SnapshotWriterTest, RefusesFactorsThatAreNotOneRowAnItem) {
+  const TempDir temp;
+  auto writer = SnapshotWriter::Create(temp.path(), kGeneration);
+  ASSERT_TRUE(writer.ok());
+  SnapshotFactors factors = sample::ItemFactors();
+  factors.dimensions = 2;
+  EXPECT_THAT((*writer)->WriteFactors(factors).message(), HasSubstr("unequal arrays"));
+  ASSERT_TRUE((*writer)->WriteFactors(sample::ItemFactors()).ok());
+  ASSERT_TRUE((*writer)->WriteItems(std::vector<v1::Item>(1)).ok());
+  ASSERT_TRUE((*writer)->WriteNeighbours(std::vector<std::vector<ScoredItem>>(1)).ok());
+  EXPECT_THAT((*writer)->Finish({}).status().message(), HasSubstr("not one row of factors an item"));
+}
+
 TEST(SnapshotWriterTest, AGenerationIsWrittenOnceAndByOneWriter) {
   const TempDir temp;
   const std::string& dir = temp.path();
