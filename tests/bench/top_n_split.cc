@@ -12,18 +12,22 @@
 #include <sstream>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "tests/batch_layer/models/synthetic.h"
 
 namespace tributary::bench {
 namespace {
 
-std::string ReadZstd(const std::string& path) {
+std::string ReadFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) {
     std::cerr << "data file not readable: " << path << std::endl;
     std::exit(2);
   }
   const std::string packed{std::istreambuf_iterator<char>(file), {}};
+  if (!absl::EndsWith(path, ".zst")) {
+    return packed;
+  }
   const std::unique_ptr<ZSTD_DStream, size_t (*)(ZSTD_DStream*)> stream(ZSTD_createDStream(), ZSTD_freeDStream);
   ZSTD_inBuffer in{packed.data(), packed.size(), 0};
   std::string text;
@@ -53,13 +57,17 @@ void Sort(Part* part) {
 
 }  // namespace
 
-Part ReadPart(const std::string& set, const std::string& part) {
+std::string ReadData(const std::string& path) {
   const char* const data = std::getenv("TRIBUTARY_DATA");
   if (data == nullptr) {
-    std::cerr << "TRIBUTARY_DATA is not set; wanted there: " << set << "/" << part << ".txt.zst" << std::endl;
+    std::cerr << "TRIBUTARY_DATA is not set; wanted there: " << path << std::endl;
     std::exit(2);
   }
-  std::istringstream lines(ReadZstd(std::string(data) + "/" + set + "/" + part + ".txt.zst"));
+  return ReadFile(std::string(data) + "/" + path);
+}
+
+Part ReadPart(const std::string& set, const std::string& part) {
+  std::istringstream lines(ReadData(set + "/" + part + ".txt.zst"));
   Part read;
   for (std::string line; std::getline(lines, line);) {
     std::istringstream numbers(line);

@@ -21,6 +21,10 @@ struct Part {
   std::vector<std::vector<uint32_t>> items_of;   // Ascending.
 };
 
+// The text of $TRIBUTARY_DATA/path, unpacked when its name ends in .zst. Without it the program ends and says which
+// file is wanted.
+std::string ReadData(const std::string& path);
+
 // $TRIBUTARY_DATA/set/part.txt.zst. Without it the program ends and says which file is wanted.
 Part ReadPart(const std::string& set, const std::string& part);
 
