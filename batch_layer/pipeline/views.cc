@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -15,11 +16,13 @@
 #include "batch_layer/models/popularity.h"
 #include "batch_layer/pipeline/interactions.h"
 #include "batch_layer/pipeline/memory.h"
+#include "batch_layer/pipeline/past_sessions.h"
 #include "common/status/status_macros.h"
 
 namespace tributary::batch {
 namespace {
 
+constexpr size_t kMostSessions = 1'000'000;  // Of the session index, the newest: some 150 MB while it is built.
 constexpr size_t kUsersPerBlock = 256;
 constexpr uint32_t kUsersPerSlice = 8192;         // Lists in memory at a time.
 constexpr uint32_t kUsersPerStep = 64 * 1024;     // Profiles and observations in pieces of their own at a time.
@@ -105,6 +108,10 @@ class EventPass {
   }
 
   Observations& observations() { return observations_; }
+  std::vector<PastSession> TakeSessions() {
+    KeepNewest(kMostSessions, &past_sessions_);
+    return std::move(past_sessions_);
+  }
 
   std::map<std::string, std::vector<ScoredItem>> Popular() const {
     const auto length = static_cast<size_t>(batch_.popular_length());
@@ -137,6 +144,7 @@ class EventPass {
   absl::Status VisitUsers(const EventSlice& slice, uint32_t first, uint32_t users) {
     std::vector<std::string> profiles(users);
     std::vector<std::vector<Observation>> observations(users);
+    std::vector<std::vector<PastSession>> sessions(users);
     ForEachBlock(users, kUsersPerBlock, batch_.threads(), [&](size_t begin, size_t end, int) {
       for (size_t i = begin; i < end; ++i) {
         const uint32_t user = first + static_cast<uint32_t>(i);
@@ -148,6 +156,9 @@ class EventPass {
           profiles[i] = profile.SerializeAsString();
         }
         sessions_ += CountSessions(events);
+        if (!refused_[user]) {
+          sessions[i] = SessionsOf(events, weights_, SessionsFrom(user));
+        }
         if (!refused_[user] && InSample(dataset_.users[user], batch_.learn_user_share())) {
           Observe(events, user, history, &observations[i]);
         }
@@ -155,12 +166,22 @@ class EventPass {
     });
     for (uint32_t i = 0; i < users; ++i) {
       TRIBUTARY_RETURN_IF_ERROR(views_.profiles.Append(profiles[i]));
+      std::move(sessions[i].begin(), sessions[i].end(), std::back_inserter(past_sessions_));
       if (!observations[i].empty()) {
         observations_.Append(observations[i], static_cast<uint32_t>(views_.learned_users.size()));
         views_.learned_users.push_back(first + i);
       }
     }
+    if (past_sessions_.size() >= 2 * kMostSessions) {
+      KeepNewest(kMostSessions, &past_sessions_);
+    }
     return absl::OkStatus();
+  }
+
+  // The first event time that counts for sessions.
+  int64_t SessionsFrom(uint32_t user) const {
+    const int64_t forgotten = dataset_.forgotten_until[user];
+    return forgotten == ForgottenUsers::kNever ? since_unix_ms_ : std::max(since_unix_ms_, forgotten + 1);
   }
 
   void Observe(absl::Span<const DenseEvent> events, uint32_t user, const UserHistory& history,
@@ -182,6 +203,7 @@ class EventPass {
   Views& views_;
   std::atomic<int64_t> sessions_ = 0;
   Observations observations_;
+  std::vector<PastSession> past_sessions_;
 };
 
 v1::ScoredItems ToProto(const std::vector<ScoredItem>& list) {
@@ -275,6 +297,8 @@ absl::StatusOr<Views> ComputeViews(Dataset& dataset, const RunCatalogue& catalog
   EventPass pass(dataset, catalogue, config, views);
   TRIBUTARY_RETURN_IF_ERROR(pass.Run());
   views.popular = pass.Popular();
+  views.session_index = SessionIndexArrays::Build(
+      pass.TakeSessions(), static_cast<uint32_t>(dataset.items.size()), static_cast<size_t>(batch.sessions_per_item()));
   views.neighbours.resize(dataset.items.size());
   const size_t observed = pass.observations().size();
   if (observed == 0) {
@@ -304,6 +328,7 @@ absl::Status WriteViews(const Dataset& dataset, Views& views, const v1::Config& 
   TRIBUTARY_RETURN_IF_ERROR(writer.WriteItems(dataset.items));
   TRIBUTARY_RETURN_IF_ERROR(WriteUsers(dataset, views, config.batch(), writer));
   TRIBUTARY_RETURN_IF_ERROR(writer.WriteNeighbours(views.neighbours));
+  TRIBUTARY_RETURN_IF_ERROR(writer.WriteSessions(views.session_index.index()));
   if (views.learned.has_value()) {
     TRIBUTARY_RETURN_IF_ERROR(WriteFactors(*views.learned, config.batch(), writer));
   }

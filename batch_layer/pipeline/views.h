@@ -13,6 +13,7 @@
 #include "batch_layer/pipeline/dataset.h"
 #include "batch_layer/pipeline/run_catalogue.h"
 #include "batch_layer/pipeline/spill_file.h"
+#include "common/sessions/session_index.h"
 #include "common/snapshot/snapshot.h"
 #include "tributary/v1/config.pb.h"
 
@@ -26,6 +27,7 @@ struct Views {
   std::vector<std::vector<ScoredItem>> neighbours;      // By item.
   std::map<std::string, std::vector<ScoredItem>> popular;   // By scope.
   int64_t sessions = 0;
+  SessionIndexArrays session_index;
 };
 
 // Learns from users who are known and did not refuse (consent), in their events that are not anonymous. Popularity and

@@ -241,6 +241,105 @@ absl::StatusOr<SnapshotFactors> ParseFactorsFile(absl::string_view bytes) {
   return factors;
 }
 
+namespace {
+
+struct SessionCounts {
+  uint64_t session_items;
+  uint64_t item_sessions;
+};
+
+template <typename Value>
+void AppendArray(absl::Span<const Value> values, std::string* bytes) {
+  bytes->append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(Value));
+  bytes->resize((bytes->size() + 7) / 8 * 8);
+}
+
+// Takes arrays one after the other; false: the bytes end before they do.
+class ArrayReader {
+ public:
+  ArrayReader(absl::string_view bytes, size_t begin) : bytes_(bytes), at_(begin) {}
+
+  template <typename Value>
+  bool Take(uint64_t count, absl::Span<const Value>* values) {
+    if (count > (bytes_.size() - at_) / sizeof(Value)) {
+      return false;
+    }
+    *values = absl::MakeConstSpan(reinterpret_cast<const Value*>(bytes_.data() + at_), count);
+    const size_t end = at_ + count * sizeof(Value);
+    const size_t padded = (end + 7) / 8 * 8;
+    if (padded > bytes_.size() || bytes_.substr(end, padded - end).find_first_not_of('\0') != absl::string_view::npos) {
+      return false;
+    }
+    at_ = padded;
+    return true;
+  }
+  bool done() const { return at_ == bytes_.size(); }
+
+ private:
+  const absl::string_view bytes_;
+  size_t at_;
+};
+
+// From 0 to `end`, never falling.
+bool AreOffsets(absl::Span<const uint64_t> offsets, uint64_t end) {
+  return offsets.front() == 0 && offsets.back() == end && std::is_sorted(offsets.begin(), offsets.end());
+}
+
+bool AllBelow(absl::Span<const uint32_t> values, uint64_t bound) {
+  return std::all_of(values.begin(), values.end(), [bound](uint32_t value) { return value < bound; });
+}
+
+}  // namespace
+
+std::string EncodeSessions(const SessionIndex& sessions) {
+  FlatHeader header{};
+  std::memcpy(header.magic, kSessionsMagic.data(), sizeof(header.magic));
+  header.version = kFlatVersion;
+  header.count = sessions.items();
+  header.entries = sessions.sessions();
+  const SessionCounts counts{sessions.session_items.size(), sessions.item_sessions.size()};
+  std::string bytes(sizeof(header) + sizeof(counts), '\0');
+  std::memcpy(bytes.data(), &header, sizeof(header));
+  std::memcpy(bytes.data() + sizeof(header), &counts, sizeof(counts));
+  AppendArray(sessions.session_offsets, &bytes);
+  AppendArray(sessions.session_times_unix_ms, &bytes);
+  AppendArray(sessions.item_offsets, &bytes);
+  AppendArray(sessions.session_items, &bytes);
+  AppendArray(sessions.item_sessions, &bytes);
+  AppendArray(sessions.item_counts, &bytes);
+  return bytes;
+}
+
+absl::StatusOr<SessionIndex> ParseSessionsFile(absl::string_view bytes) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const FlatHeader header, ParseHeader(bytes, kSessionsMagic));
+  SessionCounts counts;
+  if (header.entries > std::numeric_limits<uint32_t>::max()) {
+    return Damaged("sessions out of range", offsetof(FlatHeader, entries));
+  }
+  if (bytes.size() < sizeof(header) + sizeof(counts)) {
+    return Damaged("counts cut short", bytes.size());
+  }
+  std::memcpy(&counts, bytes.data() + sizeof(header), sizeof(counts));
+  SessionIndex sessions;
+  ArrayReader reader(bytes, sizeof(header) + sizeof(counts));
+  if (!reader.Take(header.entries + 1, &sessions.session_offsets) ||
+      !reader.Take(header.entries, &sessions.session_times_unix_ms) ||
+      !reader.Take(uint64_t{header.count} + 1, &sessions.item_offsets) ||
+      !reader.Take(counts.session_items, &sessions.session_items) ||
+      !reader.Take(counts.item_sessions, &sessions.item_sessions) ||
+      !reader.Take(header.count, &sessions.item_counts) || !reader.done()) {
+    return Damaged("arrays do not fill the file", sizeof(header));
+  }
+  if (!AreOffsets(sessions.session_offsets, counts.session_items) ||
+      !AreOffsets(sessions.item_offsets, counts.item_sessions)) {
+    return Damaged("offsets out of order", sizeof(header) + sizeof(counts));
+  }
+  if (!AllBelow(sessions.session_items, header.count) || !AllBelow(sessions.item_sessions, header.entries)) {
+    return Damaged("number of an item or of a session out of range", sizeof(header) + sizeof(counts));
+  }
+  return sessions;
+}
+
 struct PartDigest::State {
   XXH3_state_t* hash = XXH3_createState();
   uint64_t pairs = 0;

@@ -15,14 +15,14 @@
 #include "common/ids/ids.h"
 #include "common/snapshot/snapshot.h"
 
-// The bytes of a snapshot, format version 2. Version 1 is the same without factors.bin.
+// The bytes of a snapshot, format version 2. Version 1 is the same without factors.bin and sessions.bin.
 //
 //   <snapshots>/CURRENT                the active generation in decimal and a newline; changes by atomic rename
 //   <snapshots>/LOCK                   held by the batch run that is at work
 //   <snapshots>/<generation>/          complete when MANIFEST.json is there and matches
 //       MANIFEST.json                  tributary.v1.SnapshotManifest in proto3 JSON, written last
 //       items.bin  neighbours.bin      flat files, below
-//       factors.bin                    a flat file too, where something was learned
+//       factors.bin  sessions.bin      flat files too, which a snapshot may be without
 //       db/                            a RocksDB database, opened read-only
 //   <snapshots>/<generation>.partial/  being written, or left by a crash
 //   <snapshots>/<generation>.removed/  being deleted, or left by a crash
@@ -44,12 +44,16 @@
 //   factors.bin     = header "TRBFACTR" unobserved_weight:f32 regularization:f32 regularization_exponent:f32 0:u32{5}
 //                     eigenvalue:f32{d} 0:u32{(16 - d mod 16) mod 16} value:f32{count * d}
 //                     d = the header's entries, 1 to 4,096; the factors of item i are values [i d, (i + 1) d)
+//   sessions.bin    = header "TRBSESSN" session_item_count:u64 item_session_count:u64 session_offset:u64{entries + 1}
+//                     session_time:i64{entries} item_offset:u64{count + 1} session_item:u32{session_item_count}
+//                     item_session:u32{item_session_count} item_count:u32{count}, a u32 array of odd length with 0:u32
+//                     behind it: tributary::SessionIndex, the header's entries being the sessions
 //   header          = magic:byte{8} version:u32 count:u32 entries:u64 reserved:u64   (reserved is 0)
-//   items.bin and neighbours.bin: offset[0] = 0, offsets never fall, offset[count] = entries; nothing follows the
+//   in items.bin and neighbours.bin offset[0] = 0, offsets never fall, offset[count] = entries; nothing follows the
 //   entries.
 //
 // Content digest: 32 hex digits of xxh3-128 over one line a part, in the order users, popularity, counts, cut_counts,
-// items.bin, neighbours.bin and, where it is there, factors.bin:   name " " pairs " " part-digest "\n"
+// items.bin, neighbours.bin and, where they are there, factors.bin, sessions.bin:   name " " pairs " " part-digest "\n"
 // A view's part-digest is the hex xxh3-128 over its pairs in key order, each as key_size:u32 key value_size:u32 value;
 // that of a flat file is over its bytes, with pairs = 1. It does not depend on how RocksDB lays out its files.
 //
@@ -65,6 +69,7 @@ inline constexpr absl::string_view kManifestFile = "MANIFEST.json";
 inline constexpr absl::string_view kItemsFile = "items.bin";
 inline constexpr absl::string_view kNeighboursFile = "neighbours.bin";
 inline constexpr absl::string_view kFactorsFile = "factors.bin";
+inline constexpr absl::string_view kSessionsFile = "sessions.bin";
 inline constexpr absl::string_view kDatabaseDir = "db";
 inline constexpr absl::string_view kCurrentFile = "CURRENT";
 inline constexpr absl::string_view kLockFile = "LOCK";
@@ -97,6 +102,7 @@ static_assert(sizeof(ScoredItem) == 8 && offsetof(ScoredItem, score) == 4 && ali
 inline constexpr absl::string_view kItemsMagic = "TRBITEMS";
 inline constexpr absl::string_view kNeighboursMagic = "TRBNEIGH";
 inline constexpr absl::string_view kFactorsMagic = "TRBFACTR";
+inline constexpr absl::string_view kSessionsMagic = "TRBSESSN";
 inline constexpr uint32_t kFlatVersion = 1;
 
 // Header and offsets of a flat file, checked once; the entries follow.
@@ -121,6 +127,12 @@ absl::StatusOr<std::string> EncodeFactorsPrefix(const SnapshotFactors& factors);
 // Borrows `bytes`, which start at a multiple of 8. Errors as of ParseFlatFile; values are not looked at but for the
 // options.
 absl::StatusOr<SnapshotFactors> ParseFactorsFile(absl::string_view bytes);
+
+// The whole of sessions.bin.
+std::string EncodeSessions(const SessionIndex& sessions);
+
+// Borrows `bytes`, which start at a multiple of 8. Errors as of ParseFlatFile. Every number lies in its range.
+absl::StatusOr<SessionIndex> ParseSessionsFile(absl::string_view bytes);
 
 // The digest of a view or of a flat file while it is written or scanned. Not thread-safe.
 class PartDigest {

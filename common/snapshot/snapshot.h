@@ -15,15 +15,16 @@
 #include "common/counts/counts.h"
 #include "common/ids/ids.h"
 #include "common/process/file_lock.h"
+#include "common/sessions/session_index.h"
 #include "tributary/v1/catalogue.pb.h"
 #include "tributary/v1/snapshot.pb.h"
 #include "tributary/v1/speed.pb.h"
 
 // Snapshots: immutable views of one batch run in `<dir>/<generation>/`. Layout: `db/` one RocksDB database with a
 // column family a view kind (users, popularity, counts, cut_counts), `items.bin` the item table and `neighbours.bin`
-// the item neighbours as memory-mapped arrays, `factors.bin` the items' iALS factors likewise, `MANIFEST.json` written
-// last. Format version 2, which reads version 1 (without factors); the grammar of keys and flat files is in
-// common/snapshot/format.h.
+// the item neighbours as memory-mapped arrays, `factors.bin` the items' iALS factors and `sessions.bin` the session
+// index likewise, `MANIFEST.json` written last. Format version 2, which reads version 1 (without these two); the
+// grammar of keys and flat files is in common/snapshot/format.h.
 namespace tributary {
 
 inline constexpr int32_t kSnapshotFormatVersion = 2;
@@ -69,6 +70,8 @@ class SnapshotWriter {
   virtual absl::Status WriteNeighbours(absl::Span<const std::vector<ScoredItem>> neighbours) = 0;
   // One row an item. Optional: a snapshot without learned items has none.
   virtual absl::Status WriteFactors(const SnapshotFactors& factors) = 0;
+  // Of as many items as there are. Optional.
+  virtual absl::Status WriteSessions(const SessionIndex& sessions) = 0;
   virtual absl::Status PutPopular(absl::string_view scope, const v1::ScoredItems& items) = 0;
   virtual absl::Status PutCount(const CountKey& key, const v1::CountTotal& total) = 0;
   // Counts of the events between the start of the segment that W cuts and W, for that partition.
@@ -106,6 +109,7 @@ class SnapshotReader {
 
   // Null: the snapshot has none. Memory-mapped: valid as long as the reader.
   virtual const SnapshotFactors* factors() const = 0;
+  virtual const SessionIndex* sessions() const = 0;
 
   // Point reads. NotFound: no such key. FindUser fills `user`, whose capacity is used again.
   virtual absl::Status FindUser(absl::string_view user_id, v1::SnapshotUser* user) const = 0;

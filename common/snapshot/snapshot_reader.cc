@@ -97,6 +97,7 @@ class Reader : public SnapshotReader {
   }
 
   const SnapshotFactors* factors() const override { return factors_ ? &*factors_ : nullptr; }
+  const SessionIndex* sessions() const override { return sessions_ ? &*sessions_ : nullptr; }
 
   absl::Status FindUser(absl::string_view user_id, v1::SnapshotUser* user) const override {
     absl::Status found = Find(View::kUsers, user_id, user);
@@ -145,6 +146,11 @@ class Reader : public SnapshotReader {
     return absl::DataLossError(absl::StrCat("snapshot value unreadable: ", Where(view), " key=", absl::CHexEscape(key)));
   }
 
+  // A file that a snapshot may be without.
+  template <typename Parsed>
+  absl::Status OpenOptional(absl::string_view name, absl::StatusOr<Parsed> (*parse)(absl::string_view),
+                            files::MappedFile* file, std::optional<Parsed>* parsed);
+
   template <typename Message>
   static bool Parse(const rocksdb::Slice& value, Message* message) {
     return value.size() <= size_t{std::numeric_limits<int>::max()} &&
@@ -181,9 +187,11 @@ class Reader : public SnapshotReader {
   files::MappedFile items_file_;
   files::MappedFile neighbours_file_;
   files::MappedFile factors_file_;
+  files::MappedFile sessions_file_;
   format::FlatFile items_;
   format::FlatFile neighbours_;
   std::optional<SnapshotFactors> factors_;
+  std::optional<SessionIndex> sessions_;
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> all_families_;
   std::array<rocksdb::ColumnFamilyHandle*, format::kViews.size()> families_{};   // By View.
@@ -205,6 +213,22 @@ absl::Status Reader::CheckChecksums() const {
   return absl::OkStatus();
 }
 
+template <typename Parsed>
+absl::Status Reader::OpenOptional(absl::string_view name, absl::StatusOr<Parsed> (*parse)(absl::string_view),
+                                  files::MappedFile* file, std::optional<Parsed>* parsed) {
+  if (std::none_of(manifest_.files().begin(), manifest_.files().end(),
+                   [&](const v1::SnapshotFile& listed) { return listed.path() == name; })) {
+    return absl::OkStatus();
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(*file, files::MappedFile::Open(FilePath(name)));
+  absl::StatusOr<Parsed> result = parse(file->bytes());
+  if (!result.ok()) {
+    return AddContext(result.status(), "snapshot file unreadable", generation_, name);
+  }
+  *parsed = *result;
+  return absl::OkStatus();
+}
+
 absl::Status Reader::OpenFlatFiles() {
   const auto open = [this](absl::string_view name, absl::string_view magic, uint64_t entry_size, files::MappedFile* file,
                            format::FlatFile* parsed) -> absl::Status {
@@ -223,18 +247,15 @@ absl::Status Reader::OpenFlatFiles() {
     return absl::DataLossError(absl::StrCat("snapshot has not one neighbour list an item: generation=", Value(generation_),
                                             " items=", items_.count(), " lists=", neighbours_.count()));
   }
-  const auto is_factors = [](const v1::SnapshotFile& file) { return file.path() == format::kFactorsFile; };
-  if (std::any_of(manifest_.files().begin(), manifest_.files().end(), is_factors)) {
-    TRIBUTARY_ASSIGN_OR_RETURN(factors_file_, files::MappedFile::Open(FilePath(format::kFactorsFile)));
-    absl::StatusOr<SnapshotFactors> factors = format::ParseFactorsFile(factors_file_.bytes());
-    if (!factors.ok()) {
-      return AddContext(factors.status(), "snapshot file unreadable", generation_, format::kFactorsFile);
+  TRIBUTARY_RETURN_IF_ERROR(OpenOptional(format::kFactorsFile, format::ParseFactorsFile, &factors_file_, &factors_));
+  TRIBUTARY_RETURN_IF_ERROR(
+      OpenOptional(format::kSessionsFile, format::ParseSessionsFile, &sessions_file_, &sessions_));
+  for (const auto& [file, items] : {std::pair(format::kFactorsFile, factors_ ? factors_->items : items_.count()),
+                                    {format::kSessionsFile, sessions_ ? sessions_->items() : items_.count()}}) {
+    if (items != items_.count()) {
+      return absl::DataLossError(absl::StrCat("snapshot file is of other items: generation=", Value(generation_),
+                                              " file=", file, " items=", items, " expected=", items_.count()));
     }
-    if (factors->items != items_.count()) {
-      return absl::DataLossError(absl::StrCat("snapshot has not one row of factors an item: generation=",
-                                              Value(generation_), " items=", items_.count(), " rows=", factors->items));
-    }
-    factors_ = *factors;
   }
   return absl::OkStatus();
 }
@@ -303,6 +324,9 @@ absl::Status Reader::CheckDigest() const {
   add(format::kNeighboursFile, neighbours_file_);
   if (factors_) {
     add(format::kFactorsFile, factors_file_);
+  }
+  if (sessions_) {
+    add(format::kSessionsFile, sessions_file_);
   }
   if (const std::string digest = format::ContentDigest(lines); digest != manifest_.content_digest()) {
     return absl::DataLossError(absl::StrCat("snapshot differs from its content digest: generation=", Value(generation_),

@@ -67,6 +67,7 @@ class Writer : public SnapshotWriter {
   absl::Status WriteItems(absl::Span<const v1::Item> items) override;
   absl::Status WriteNeighbours(absl::Span<const std::vector<ScoredItem>> neighbours) override;
   absl::Status WriteFactors(const SnapshotFactors& factors) override;
+  absl::Status WriteSessions(const SessionIndex& sessions) override;
 
   absl::Status PutUser(absl::string_view user_id, const v1::SnapshotUser& user) override {
     if (user_id.empty()) {
@@ -154,9 +155,11 @@ class Writer : public SnapshotWriter {
   std::optional<std::string> items_line_;
   std::optional<std::string> neighbours_line_;
   std::optional<std::string> factors_line_;
+  std::optional<std::string> sessions_line_;
   uint64_t item_count_ = 0;
   uint64_t neighbour_lists_ = 0;
   uint64_t factor_rows_ = 0;
+  uint64_t session_items_ = 0;
   std::optional<uint32_t> largest_item_;
   std::string largest_item_where_;
   bool finished_ = false;
@@ -200,6 +203,11 @@ absl::Status Writer::WriteFactors(const SnapshotFactors& factors) {
   return WriteFlat(format::kFactorsFile, prefix, bytes, &factors_line_);
 }
 
+absl::Status Writer::WriteSessions(const SessionIndex& sessions) {
+  session_items_ = sessions.items();
+  return WriteFlat(format::kSessionsFile, format::EncodeSessions(sessions), "", &sessions_line_);
+}
+
 absl::Status Writer::ListAndSync(v1::SnapshotManifest* manifest) const {
   manifest->clear_files();
   TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::string> names, files::ListFiles(partial_));
@@ -230,6 +238,11 @@ absl::StatusOr<v1::SnapshotManifest> Writer::Finish(v1::SnapshotManifest manifes
     return absl::InvalidArgumentError(absl::StrCat("snapshot has not one row of factors an item: generation=",
                                                    Value(generation_), " items=", item_count_, " rows=", factor_rows_));
   }
+  if (sessions_line_ && session_items_ != item_count_) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("snapshot's session index is of other items: generation=", Value(generation_),
+                     " items=", item_count_, " indexed=", session_items_));
+  }
   if (largest_item_ && *largest_item_ >= item_count_) {
     return absl::InvalidArgumentError(absl::StrCat("snapshot item number out of range: generation=", Value(generation_),
                                                    " view=", largest_item_where_, " item=", *largest_item_,
@@ -244,6 +257,9 @@ absl::StatusOr<v1::SnapshotManifest> Writer::Finish(v1::SnapshotManifest manifes
   digest_lines.push_back(*neighbours_line_);
   if (factors_line_) {
     digest_lines.push_back(*factors_line_);
+  }
+  if (sessions_line_) {
+    digest_lines.push_back(*sessions_line_);
   }
   TRIBUTARY_RETURN_IF_ERROR(BuildDatabase(absl::StrCat(partial_, "/", format::kDatabaseDir), views_));
   TRIBUTARY_RETURN_IF_ERROR(files::RemoveAll(TablesDir()));

@@ -1,12 +1,14 @@
+#include <algorithm>
 #include <cstring>
 
 #include <glog/logging.h>
 
+#include "common/sessions/session_neighbours.h"
 #include "common/snapshot/format.h"
 #include "tests/fuzz/fuzz_target.h"
 
-// Any bytes as a flat file, as factors and as a key of `counts`: what is taken lies within the bytes and is written
-// back the same; what is refused says so by its code.
+// Any bytes as a flat file, as factors, as sessions and as a key of `counts`: what is taken lies within the bytes and
+// is written back the same; what is refused says so by its code.
 namespace tributary::fuzz {
 namespace {
 
@@ -39,6 +41,18 @@ void CheckFactors(absl::string_view bytes) {
   CHECK(prefix.ok() || absl::IsInvalidArgument(prefix.status())) << prefix.status();
 }
 
+void CheckSessions(absl::string_view bytes) {
+  const auto sessions = format::ParseSessionsFile(bytes);
+  if (!sessions.ok()) {
+    CHECK(absl::IsDataLoss(sessions.status()) || absl::IsFailedPrecondition(sessions.status())) << sessions.status();
+    return;
+  }
+  CHECK(format::EncodeSessions(*sessions) == bytes);
+  SessionNeighbours::Scratch scratch;  // What was taken can be asked.
+  const SessionNeighbours neighbours(*sessions, {});
+  for (uint32_t item = 0; item < std::min(sessions->items(), 4u); ++item) neighbours.Next({item}, 0, 5, &scratch);
+}
+
 void CheckCountKey(absl::string_view bytes) {
   const auto key = format::DecodeCountKey(bytes);
   if (!key.ok()) {
@@ -64,6 +78,7 @@ std::vector<std::string> FuzzSeeds() {
       *format::EncodeFactorsPrefix(
           {.items = 3, .dimensions = 2, .unobserved_weight = 1, .eigenvalues = eigenvalues, .values = ones}) +
       std::string(24, '\1'));
+  seeds.push_back(format::EncodeSessions(SessionIndexArrays::Build({{1, {0, 2, 1}}, {2, {1, 3}}}, 4, 2).index()));
   for (const std::string& text : {std::string(), std::string("tea"), std::string("a\0b\0", 4)}) {
     seeds.push_back(*format::EncodeCountKey({.measure = v1::BY_ITEM, .key = text, .type = v1::PURCHASE}));
   }
@@ -81,6 +96,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fuzz::CheckFlatFile(bytes, snapshot_format::kItemsMagic, 1);
   fuzz::CheckFlatFile(bytes, snapshot_format::kNeighboursMagic, sizeof(ScoredItem));
   fuzz::CheckFactors(bytes);
+  fuzz::CheckSessions(bytes);
   fuzz::CheckCountKey(bytes);
   return 0;
 }

@@ -551,6 +551,37 @@ TEST_F(RunTest, TheSnapshotsFactorsFoldAUserIn) {
   EXPECT_THAT(user.list().items(), testing::ElementsAreArray(numbers));
 }
 
+TEST_F(RunTest, TheSnapshotHasTheSessionsButThoseOfUsersWhoRefused) {
+  v1::UserRecord record;
+  record.set_user_id("u2");
+  record.set_consent(v1::CONSENT_NO_TRACKING);
+  Produce("users", "u2", record.SerializeAsString());
+  const auto visit = [&](const std::string& user, const std::vector<std::string>& items, bool anonymous = false) {
+    for (const std::string& item : items) {
+      Did(user, v1::VIEW, item, 0, anonymous);
+    }
+    clock_.Advance(absl::Hours(1));
+  };
+  visit("u1", {"a", "b"});
+  visit("u2", {"a", "c"});
+  visit("u1", {"c", "b", "c"});
+  visit("u3", {"a", "d"}, /*anonymous=*/true);
+  visit("u4", {"a", "b"});
+  Did("u4", v1::FORGET, "");
+  const auto report = Run();
+  ASSERT_TRUE(report.ok()) << report.status();
+  const auto reader = Open(*report);
+  const SessionIndex* const index = reader->sessions();
+  ASSERT_NE(index, nullptr);
+  std::vector<std::string> sessions;
+  for (uint32_t session = 0; session < index->sessions(); ++session) {
+    for (const uint32_t item : index->ItemsOf(session)) {
+      sessions.push_back(absl::StrCat(session, " ", reader->ReadItem(ItemNumber{item})->item_id()));
+    }
+  }
+  EXPECT_THAT(sessions, ElementsAre("0 a", "0 b", "1 b", "1 c", "2 a", "2 d"));
+}
+
 TEST_F(RunTest, TheManifestSaysHowMuchOfWhatIsServedIsNew) {
   config_.mutable_batch()->set_list_length(60);
   for (int user = 0; user < 210; ++user) {

@@ -124,5 +124,27 @@ TEST(FactorsFileTest, EveryDefectIsNamedWithItsOffset) {
   EXPECT_THAT(with(35, '\xff').message(), HasSubstr("offset=32"));  // The unobserved weight is below 0.
 }
 
+TEST(SessionsFileTest, NothingButWhatWasWrittenIsRead) {
+  const SessionIndexArrays arrays = SessionIndexArrays::Build({{1, {0, 2, 1}}, {2, {1, 3}}}, 5, 10);
+  const std::string good = EncodeSessions(arrays.index());
+  const auto parse = [](const std::string& bytes) { return ParseSessionsFile(Aligned(bytes).bytes()).status(); };
+  ASSERT_TRUE(parse(good).ok()) << parse(good);
+  EXPECT_TRUE(parse(EncodeSessions(SessionIndexArrays::Build({}, 0, 1).index())).ok());
+  for (size_t size = 0; size < good.size(); ++size) {
+    EXPECT_TRUE(absl::IsDataLoss(parse(good.substr(0, size)))) << size;
+  }
+  EXPECT_TRUE(absl::IsDataLoss(parse(good + std::string(8, '\0'))));
+  // Any byte of the numbers that leads out of an array; times and counts may be anything.
+  const size_t offsets = 48, times = offsets + 3 * 8, item_offsets = times + 2 * 8, numbers = item_offsets + 6 * 8;
+  for (size_t at = 0; at < numbers + 12 * 4; ++at) {
+    if (at >= times && at < item_offsets) {
+      continue;
+    }
+    std::string bad = good;
+    bad[at] = '\x7f';
+    EXPECT_FALSE(parse(bad).ok()) << at;
+  }
+}
+
 }  // namespace
 }  // namespace tributary::snapshot_format

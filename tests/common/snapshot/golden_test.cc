@@ -25,7 +25,7 @@ TEST(SnapshotGoldenTest, TheContentDigestIsDefinedForGood) {
   const TempDir temp;
   for (int version = 1; version <= kSnapshotFormatVersion; ++version) {
     const auto fresh = sample::Write(temp.path(), Generation{version}, kGoldenUsers, kSnapshotFileBytes,
-                                     /*with_factors=*/version > 1);
+                                     /*with_version_2=*/version > 1);
     ASSERT_TRUE(fresh.ok()) << fresh.status();
     const auto golden = SnapshotStore(TRIBUTARY_GOLDEN_DIR).ReadManifest(Generation{version});
     ASSERT_TRUE(golden.ok()) << golden.status();

@@ -133,7 +133,13 @@ SnapshotFactors ItemFactors() {
           .values = *values};
 }
 
-absl::Status Fill(SnapshotWriter& writer, int users, bool with_factors) {
+SessionIndex Sessions() {
+  static const auto* const arrays =
+      new SessionIndexArrays(SessionIndexArrays::Build({{30, {0, 1, 4}}, {10, {1, 5}}, {20, {6, 1, 0}}}, kItems, 2));
+  return arrays->index();
+}
+
+absl::Status Fill(SnapshotWriter& writer, int users, bool with_version_2) {
   std::vector<v1::Item> items;
   std::vector<std::vector<ScoredItem>> neighbours;
   for (int i = 0; i < kItems; ++i) {
@@ -142,8 +148,9 @@ absl::Status Fill(SnapshotWriter& writer, int users, bool with_factors) {
   }
   TRIBUTARY_RETURN_IF_ERROR(writer.WriteItems(items));
   TRIBUTARY_RETURN_IF_ERROR(writer.WriteNeighbours(neighbours));
-  if (with_factors) {
+  if (with_version_2) {
     TRIBUTARY_RETURN_IF_ERROR(writer.WriteFactors(ItemFactors()));
+    TRIBUTARY_RETURN_IF_ERROR(writer.WriteSessions(Sessions()));
   }
   for (int user = 0; user < users; ++user) {
     TRIBUTARY_RETURN_IF_ERROR(writer.PutUser(UserId(user), UserNumbered(user)));
@@ -160,10 +167,10 @@ absl::Status Fill(SnapshotWriter& writer, int users, bool with_factors) {
 }
 
 absl::StatusOr<v1::SnapshotManifest> Write(const std::string& snapshots_dir, Generation generation, int users,
-                                           int64_t target_file_bytes, bool with_factors) {
+                                           int64_t target_file_bytes, bool with_version_2) {
   TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<SnapshotWriter> writer,
                              SnapshotWriter::Create(snapshots_dir, generation, target_file_bytes));
-  TRIBUTARY_RETURN_IF_ERROR(Fill(*writer, users, with_factors));
+  TRIBUTARY_RETURN_IF_ERROR(Fill(*writer, users, with_version_2));
   return writer->Finish(Manifest());
 }
 
@@ -192,6 +199,16 @@ std::string Difference(const SnapshotReader& reader, int users) {
        factors->regularization_exponent != wanted.regularization_exponent ||
        factors->eigenvalues != wanted.eigenvalues || factors->values != wanted.values)) {
     return "factors";
+  }
+  const SessionIndex* const sessions = reader.sessions();
+  const SessionIndex all = Sessions();
+  if ((sessions != nullptr) != (factors != nullptr) ||
+      (sessions != nullptr &&
+       (sessions->session_offsets != all.session_offsets ||
+        sessions->session_times_unix_ms != all.session_times_unix_ms || sessions->session_items != all.session_items ||
+        sessions->item_offsets != all.item_offsets || sessions->item_sessions != all.item_sessions ||
+        sessions->item_counts != all.item_counts))) {
+    return "sessions";
   }
   v1::SnapshotUser user;
   for (int u = 0; u < users; ++u) {

@@ -10,7 +10,7 @@
 #include "common/snapshot/snapshot.h"
 
 // A small snapshot with something in every view. The golden snapshots are this one with 40 users, that of format
-// version 1 without factors: changing what it holds means that the golden ones no longer equal it.
+// version 1 without factors and sessions: changing what it holds means that the golden ones no longer equal it.
 namespace tributary::sample {
 
 inline constexpr int kItems = 7;
@@ -23,14 +23,15 @@ v1::SnapshotManifest Manifest();
 
 // Valid for good.
 SnapshotFactors ItemFactors();
+SessionIndex Sessions();
 
 // Everything but Finish.
-absl::Status Fill(SnapshotWriter& writer, int users, bool with_factors = true);
+absl::Status Fill(SnapshotWriter& writer, int users, bool with_version_2 = true);
 absl::StatusOr<v1::SnapshotManifest> Write(const std::string& snapshots_dir, Generation generation, int users,
-                                           int64_t target_file_bytes = kSnapshotFileBytes, bool with_factors = true);
+                                           int64_t target_file_bytes = kSnapshotFileBytes, bool with_version_2 = true);
 
-// Empty when the reader answers exactly what Fill wrote (of format version 1: without factors), else what differs
-// first.
+// Empty when the reader answers exactly what Fill wrote (of format version 1: without factors and sessions), else what
+// differs first.
 std::string Difference(const SnapshotReader& reader, int users);
 
 }  // namespace tributary::sample
