@@ -15,7 +15,6 @@
 #include "common/status/status_macros.h"
 
 namespace tributary::batch {
-namespace {
 
 absl::Status FileError(int error, absl::string_view what, const std::string& path) {
   const std::string message = absl::StrCat(what, ": path=", path, " cause=", std::strerror(error));
@@ -24,6 +23,8 @@ absl::Status FileError(int error, absl::string_view what, const std::string& pat
   }
   return error == ENOENT ? absl::NotFoundError(message) : absl::UnavailableError(message);
 }
+
+namespace {
 
 absl::Status SyncDirectoryOf(const std::string& path) {
   const std::string parent = std::filesystem::path(path).parent_path();

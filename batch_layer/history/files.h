@@ -13,6 +13,9 @@ namespace tributary::batch {
 
 // Errors name the path: ResourceExhausted: disk full; NotFound; Unavailable: anything else of the file system.
 
+// The status of errno `error`.
+absl::Status FileError(int error, absl::string_view what, const std::string& path);
+
 // Writes `path`.tmp, syncs it and renames it to `path`; syncs the directory.
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view content);
 // Renames a file that was synced, and syncs the directory of `to`.

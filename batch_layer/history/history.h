@@ -21,7 +21,10 @@
 // The history: every accepted event, append-only, addressed by (partition, offset); imported files are partition -1.
 namespace tributary::batch {
 
-inline constexpr int32_t kHistoryFormatVersion = 1;
+// The newest that this build reads. A history has version 1 until the first user is forgotten: builds from before do not know
+// events without user id.
+inline constexpr int32_t kHistoryFormatVersion = 2;
+inline constexpr int32_t kHistoryFormatVersionWithoutForgotten = 1;
 
 // One accepted event and where it lies.
 struct HistoryEvent {
@@ -95,7 +98,7 @@ struct ForgetReport {
   int64_t users = 0;                 // Newly listed, or listed with a later time.
   int64_t events = 0;                // Lost their person now.
   int64_t files = 0;                 // Were written anew for it.
-  int64_t waiting = 0;               // Events that keep it for now (forgotten_users.h).
+  int64_t waiting = 0;               // Events that keep it until their ids are too old (forgotten_users.h).
 };
 std::string Describe(const ForgetReport& report);
 

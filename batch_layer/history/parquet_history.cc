@@ -51,12 +51,10 @@ class SegmentWriter {
  public:
   SegmentWriter(ParquetWriter& file, v1::HistorySegment* segment) : file_(file), segment_(segment) {
     segment->set_events(0);
-    segment->set_last_event_time_unix_ms(0);
     segment->set_forgets_listed(true);
   }
   absl::Status Append(const HistoryEvent& row) {
     segment_->set_events(segment_->events() + 1);
-    segment_->set_last_event_time_unix_ms(std::max(segment_->last_event_time_unix_ms(), row.event.event_time_unix_ms));
     if (IsForget(row.event)) {
       segment_->set_forgets_listed(false);
     }
@@ -224,7 +222,7 @@ absl::Status ParquetHistory::Initialize() {
 absl::Status ParquetHistory::ReadManifest() {
   const absl::StatusOr<std::string> json = ReadWholeFile(Path(kManifestName));
   if (absl::IsNotFound(json.status())) {
-    manifest_.set_format_version(kHistoryFormatVersion);
+    manifest_.set_format_version(kHistoryFormatVersionWithoutForgotten);
     manifest_.set_events_topic(options_.events_topic);
     manifest_.set_segment_size(options_.segment_size);
     return absl::OkStatus();
@@ -621,6 +619,7 @@ absl::Status ParquetHistory::ListForgets(ForgetReport* report) {
         user.set_offset(Value(row.position.offset));
         user.set_record_time_unix_ms(row.record_time_unix_ms);
         ++report->users;
+        next.set_format_version(kHistoryFormatVersion);
       }
     }
     return absl::OkStatus();

@@ -11,6 +11,7 @@
 #include "batch_layer/history/forgotten_users.h"
 #include "common/event/user_digest.h"
 #include "common/event_log/topics.h"
+#include "common/snapshot/gate_verdict.h"
 #include "common/status/status_macros.h"
 
 namespace tributary::batch {
@@ -73,11 +74,13 @@ class ReportBuilder {
     }
     TRIBUTARY_RETURN_IF_ERROR(manifests.status());
     const absl::StatusOr<Generation> current = store_.Current();
-    for (size_t i = 0; i < manifests->size(); ++i) {
-      const v1::SnapshotManifest& manifest = (*manifests)[i];
+    int good = 0, refused = 0;     // From the newest on: retention counts them apart (retention.h).
+    for (auto newest = manifests->rbegin(); newest != manifests->rend(); ++newest) {
+      const v1::SnapshotManifest& manifest = *newest;
       const Generation generation{manifest.generation()};
-      const auto newer = static_cast<int>(manifests->size() - 1 - i);
-      const int more = std::max(0, config_.batch().retained_generations() - newer);
+      const bool was_refused = WasRefused(store_.dir(), generation);
+      const int more = was_refused ? config_.batch().retained_refused() - refused++
+                                   : config_.batch().retained_generations() - good++;
       for (auto& [digest, user] : users_) {
         if (Counted(manifest, user)) {
           continue;
@@ -92,7 +95,7 @@ class ReportBuilder {
         holder.set_name(absl::StrCat("snapshot ", Value(generation)));
         holder.set_generation(Value(generation));
         *holder.mutable_created() = manifest.created();
-        holder.set_until(absl::StrCat(more, " more runs have passed",
+        holder.set_until(absl::StrCat(std::max(0, more), was_refused ? " more snapshots are refused" : " more snapshots pass the gate",
                                       current.ok() && *current == generation ? ", and it is not the current one any more" : ""));
       }
     }

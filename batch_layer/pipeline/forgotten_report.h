@@ -14,7 +14,7 @@ namespace tributary::batch {
 
 // Who was forgotten, and what still holds what a FORGET hides, until when:
 //   snapshots  one whose W the FORGET is not below. With a `user_id` it is opened and looked into. It goes when so many
-//              newer generations have been written, and not while it is the current one.
+//              newer ones of its kind (passed, refused) have been written, and not while it is the current one.
 //   history    events whose ids may still refuse a repeat, counted by reading them.
 //   topics     `events` by its configured retention; nobody looks into Kafka.
 // With a `user_id` of that user alone; without a FORGET of theirs the history knows nothing to be let go of.

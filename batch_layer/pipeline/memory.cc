@@ -16,6 +16,7 @@ constexpr int64_t kUserBytes = 160;               // An id twice, in a table and
 constexpr int64_t kItemBytes = 400;
 // An observation, and the same by row and by item in a matrix, made from interactions.
 constexpr int64_t kObservationBytes = sizeof(Observation) + 2 * (sizeof(uint32_t) + sizeof(float));
+constexpr int64_t kProfileBytes = 28;             // Of a profile, an observation.
 constexpr size_t kLeastSlice = 100'000;
 
 double Gib(int64_t bytes) { return static_cast<double>(bytes) / (1 << 30); }
@@ -45,15 +46,17 @@ absl::StatusOr<MemoryPlan> PlanMemory(const RunSize& size, const v1::BatchConfig
   const int64_t learning = LearningBytes(size, config);
   const int64_t names = kProgramBytes + size.users * kUserBytes + size.items * kItemBytes;
   const int64_t observations = size.observations * int64_t{sizeof(Observation)};
-  const auto with = [&](int64_t events) {
-    return std::max(learning, names + observations + events * int64_t{sizeof(DenseEvent)});
+  const auto with = [&](int64_t events, int64_t profiles) {
+    return std::max(learning, names + observations + events * int64_t{sizeof(DenseEvent)}) + profiles;
   };
   const int64_t budget = config.memory_budget_bytes();
-  if (budget == 0 || with(size.events) <= budget) {
-    return MemoryPlan{with(size.events), std::numeric_limits<size_t>::max()};
+  const int64_t in_memory = with(size.events, size.observations * kProfileBytes);
+  if (budget == 0 || in_memory <= budget) {
+    return MemoryPlan{in_memory, std::numeric_limits<size_t>::max()};
   }
+  // Profiles go to the disk with the events.
   const size_t slice = std::max(kLeastSlice, static_cast<size_t>(budget) / 8 / sizeof(DenseEvent));
-  const int64_t bytes = with(std::min(size.events, static_cast<int64_t>(slice)));
+  const int64_t bytes = with(std::min(size.events, static_cast<int64_t>(slice)), 0);
   if (bytes > budget) {
     return DoesNotFit(bytes, size, config);
   }

@@ -1,11 +1,12 @@
 #include "batch_layer/pipeline/spill_file.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
+#include "batch_layer/history/files.h"
 #include "common/status/status_macros.h"
 #include "glog/logging.h"
 
@@ -13,12 +14,7 @@ namespace tributary::batch {
 namespace {
 
 constexpr size_t kBufferBytes = 256 * 1024;
-
-absl::Status FileError(int error, absl::string_view what, const std::string& path) {
-  const std::string message = absl::StrCat(what, ": path=", path, " cause=", std::strerror(error));
-  const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-  return full ? absl::ResourceExhaustedError(message) : absl::UnavailableError(message);
-}
+constexpr size_t kPieceBytes = size_t{16} << 20;
 
 }  // namespace
 
@@ -79,12 +75,15 @@ absl::Status StringSpool::Append(absl::string_view text) {
   if (file_) {
     return file_->Write(text.data(), text.size());
   }
-  bytes_.append(text.data(), text.size());
+  if (pieces_.empty() || pieces_.back().capacity() - pieces_.back().size() < text.size()) {
+    pieces_.emplace_back().reserve(std::max(kPieceBytes, text.size()));
+  }
+  pieces_.back().append(text.data(), text.size());
   return absl::OkStatus();
 }
 
 absl::Status StringSpool::Rewind() {
-  next_ = next_byte_ = 0;
+  next_ = piece_ = byte_ = 0;
   return file_ ? file_->Rewind() : absl::OkStatus();
 }
 
@@ -94,8 +93,12 @@ absl::Status StringSpool::Next(std::string* text) {
   if (file_) {
     return file_->Read(text->data(), text->size());
   }
-  std::memcpy(text->data(), bytes_.data() + next_byte_, text->size());
-  next_byte_ += text->size();
+  while (byte_ == pieces_[piece_].size() && !text->empty()) {
+    ++piece_;
+    byte_ = 0;
+  }
+  std::memcpy(text->data(), pieces_[piece_].data() + byte_, text->size());
+  byte_ += text->size();
   return absl::OkStatus();
 }
 

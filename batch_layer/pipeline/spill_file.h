@@ -70,10 +70,11 @@ class StringSpool {
 
  private:
   std::optional<SpillFile> file_;
-  std::string bytes_;                  // Without a file.
+  std::vector<std::string> pieces_;    // Without a file: none is moved when it grows, a text lies in one.
   std::vector<uint32_t> sizes_;
   size_t next_ = 0;
-  size_t next_byte_ = 0;
+  size_t piece_ = 0;                   // Where the next one lies.
+  size_t byte_ = 0;
 };
 
 }  // namespace tributary::batch

@@ -102,7 +102,7 @@ TEST_F(CliTest, HistoryForgottenSaysWhatStillHoldsAUserUntilWhen) {
   EXPECT_THAT(out_, HasSubstr("1 users newly forgotten, 2 events without them now, 0 wait"));
   ASSERT_EQ(Run(Config() + "history forgotten u"), 0) << err_;
   EXPECT_THAT(out_, HasSubstr("forgotten until 2011-03-13T07:06:45+00:00 by the event at -1:"));
-  EXPECT_THAT(out_, HasSubstr("in snapshot 1 until 2 more runs have passed\n"));
+  EXPECT_THAT(out_, HasSubstr("in snapshot 1 until 2 more snapshots pass the gate\n"));
   EXPECT_THAT(out_, testing::Not(HasSubstr("snapshot 2")));
   ASSERT_EQ(Run(Config() + "history forgotten v"), 0) << err_;
   EXPECT_THAT(out_, HasSubstr("no FORGET"));

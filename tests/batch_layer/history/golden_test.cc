@@ -5,11 +5,13 @@
 #include <filesystem>
 #include <string>
 
+#include "batch_layer/history/forgotten_users.h"
 #include "batch_layer/history/history.h"
 #include "tests/fakes/temp_dir.h"
 
-// A history as format version 1 wrote it, in golden/: it must be read for good. It was made by running this test with
-// TRIBUTARY_WRITE_GOLDEN naming a folder that does not exist; a new format version gets a golden history of its own.
+// A history as format version 1 wrote it, in golden/, and one of version 2, in golden_2/: they must be read for good. Each was
+// made by running its test with TRIBUTARY_WRITE_GOLDEN naming a folder that does not exist; a new format version gets a golden
+// history of its own.
 namespace tributary::batch {
 namespace {
 
@@ -90,6 +92,48 @@ TEST(GoldenHistoryTest, FormatVersion1IsRead) {
   EXPECT_EQ(rows[1].event.anonymous, expected.event.anonymous);
   EXPECT_EQ(rows[1].event.attributes, expected.event.attributes);
   EXPECT_EQ(rows[1].event.experiment_bucket, expected.event.experiment_bucket);
+}
+
+// Version 2: the user of an event was forgotten, another's is still to be.
+void WriteGolden2(const std::string& dir) {
+  auto history = History::Open(Options(dir));
+  ASSERT_TRUE(history.ok()) << history.status();
+  std::vector<HistoryEvent> events(3, GoldenEvent({PartitionId{0}, Offset{0}}));
+  events[1].position.offset = Offset{1};
+  events[1].event.type = v1::FORGET;
+  events[2].position.offset = Offset{2};
+  events[2].event.user_id = "other";
+  ASSERT_TRUE((*history)->Append({PartitionId{0}, Offset{0}, Offset{3}, 1'600'000'000'600, events}).ok());
+  const int64_t silent = 1'600'000'000'601 + kSilentPartitionMs;
+  ASSERT_TRUE((*history)->Forget(silent, [] { return false; }).ok());
+  events[2].position.offset = Offset{3};
+  events[2].event.type = v1::FORGET;
+  ASSERT_TRUE((*history)->Append({PartitionId{0}, Offset{3}, Offset{4}, 1'600'000'000'600, {&events[2], 1}}).ok());
+}
+
+TEST(GoldenHistoryTest, FormatVersion2IsRead) {
+  if (const char* dir = std::getenv("TRIBUTARY_WRITE_GOLDEN"); dir != nullptr) {
+    WriteGolden2(dir);
+  }
+  const TempDir temp;
+  std::filesystem::copy(std::string(TRIBUTARY_SOURCE_DIR) + "/tests/batch_layer/history/golden_2", temp.Join("history"),
+                        std::filesystem::copy_options::recursive);
+  auto history = History::Open(Options(temp.Join("history")));
+  ASSERT_TRUE(history.ok()) << history.status();
+  EXPECT_EQ((*history)->manifest().format_version(), 2);
+  ForgottenUsers forgotten((*history)->manifest());
+  EXPECT_EQ(forgotten.Until("user"), 1'600'000'000'001);
+  EXPECT_EQ(forgotten.Until("other"), ForgottenUsers::kNever);
+  const auto report = (*history)->Forget(0, [] { return false; });
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->users, 1) << "the FORGET that nobody has looked at yet";
+  EXPECT_EQ(report->waiting, 2);
+  std::vector<std::string> users;
+  ASSERT_TRUE((*history)->Scan({.columns = HistoryColumns::All()}, [&users](const HistoryEvent& row) {
+                           users.push_back(row.event.user_id);
+                           return absl::OkStatus();
+                         }).ok());
+  EXPECT_THAT(users, testing::ElementsAre("", "", "other", "other"));
 }
 
 }  // namespace

@@ -467,12 +467,14 @@ class ForgetTest : public CompactionTest {
 TEST_F(ForgetTest, ThePersonStaysWhileIdsMatterAndThenOnlyCountsAreLeft) {
   SomebodyForgets();
   const std::vector<std::string> all = Users();
+  EXPECT_EQ(history_->manifest().format_version(), 1);
   const ForgetReport first = Forget();
   EXPECT_EQ(first.users, 1);
   EXPECT_EQ(first.events, 0);
   EXPECT_EQ(first.waiting, 3);
   EXPECT_EQ(Users(), all) << "a repeat of 24 h must still be known for one";
   ASSERT_EQ(history_->manifest().forgotten_size(), 1);
+  EXPECT_EQ(history_->manifest().format_version(), 2) << "older builds do not know events without user id";
   EXPECT_EQ(history_->manifest().forgotten(0).until_unix_ms(), 50);
   EXPECT_EQ(history_->manifest().forgotten(0).offset(), 3);
   EXPECT_EQ(history_->manifest().forgotten(0).user_digest(), UserDigest("u"));
