@@ -74,6 +74,7 @@ int RunCommandLine(const std::vector<std::string>& arguments, const Environment&
   AddPublishCommand(app, session);
   AddCatalogueCommands(app, session);
   AddLogCommands(app, session);
+  AddDeadLetterCommands(app, session);
   AddSnapshotCommands(app, session);
 
   // CLI11 reads a vector from its end.

@@ -39,7 +39,8 @@ struct Session {
 void AddQueryCommands(CLI::App& app, Session& session);       // recommend, similar, popular, totals, health
 void AddPublishCommand(CLI::App& app, Session& session);      // publish
 void AddCatalogueCommands(CLI::App& app, Session& session);   // items, rules
-void AddLogCommands(CLI::App& app, Session& session);         // replay, topics, dead-letters
+void AddLogCommands(CLI::App& app, Session& session);         // replay, topics
+void AddDeadLetterCommands(CLI::App& app, Session& session);  // dead-letters
 void AddSnapshotCommands(CLI::App& app, Session& session);    // snapshots
 
 }  // namespace tributary::serving

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -29,11 +30,6 @@ absl::Duration ToDuration(const google::protobuf::Duration& duration) {
 std::string FormatDate(absl::Time time) { return absl::FormatTime("%Y-%m-%d %H:%M:%S", time, absl::UTCTimeZone()); }
 
 std::string FormatMicros(int64_t micros) { return absl::StrFormat("%.2f", static_cast<double>(micros) / 1e6); }
-
-std::string FormatPosition(const v1::EventPosition& position) {
-  return position.partition() < 0 ? absl::StrCat("import:", position.offset())
-                                  : absl::StrCat(position.partition(), ":", position.offset());
-}
 
 bool ContinuesCharacter(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
 
@@ -260,6 +256,28 @@ std::string FormatSnapshotDiff(const v1::SnapshotDiff& diff) {
       "; of the popular items: ", churn(diff.has_popular_churn(), diff.popular_churn()), "\n",
       diff.same_content() ? "same content" : "other content", diff.same_config() ? "" : ", other batch configuration",
       "\n");
+}
+
+std::string FormatPosition(const v1::EventPosition& position) {
+  return position.partition() < 0 ? absl::StrCat("import:", position.offset())
+                                  : absl::StrCat(position.partition(), ":", position.offset());
+}
+
+std::string FormatDeadLetter(const ListedDeadLetter& listed, const v1::Event* event) {
+  const v1::DeadLetter& letter = listed.letter;
+  std::string text = absl::StrCat("at      ", FormatPosition(listed.position), "\ntime    ",
+                                  FormatDate(absl::FromUnixMillis(letter.record_time_unix_ms())), "\nsource  ",
+                                  letter.source_topic(), " ", FormatPosition(letter.source()), "\ncause   ",
+                                  v1::RejectCause_Name(letter.cause()), "\n");
+  if (!letter.field().empty()) {
+    absl::StrAppend(&text, "field   ", letter.field(), "\n");
+  }
+  absl::StrAppend(&text, "reason  ", letter.reason(), "\nkey     ", absl::CHexEscape(letter.original_key()), "\n");
+  std::string json;   // A time beyond the calendar has none.
+  if (event != nullptr && google::protobuf::util::MessageToJsonString(*event, &json).ok()) {
+    return absl::StrCat(text, "event   ", json, "\n");
+  }
+  return absl::StrCat(text, "bytes   ", absl::CHexEscape(letter.original_value()), "\n");
 }
 
 std::string FormatDeadLetters(absl::Span<const ListedDeadLetter> letters) {

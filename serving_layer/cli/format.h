@@ -52,6 +52,10 @@ struct ListedDeadLetter {
   v1::DeadLetter letter;
 };
 std::string FormatDeadLetters(absl::Span<const ListedDeadLetter> letters);
+// A field a line, then what was refused: as JSON when it could be read as `event` (else null), or its bytes with escapes.
+std::string FormatDeadLetter(const ListedDeadLetter& listed, const v1::Event* event);
+// PARTITION:OFFSET.
+std::string FormatPosition(const v1::EventPosition& position);
 
 // One line of proto3 JSON: names as in the .proto files in lower camel case, unset fields left out.
 std::string FormatJson(const google::protobuf::Message& message);

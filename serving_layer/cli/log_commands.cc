@@ -1,8 +1,4 @@
-// replay, topics, dead-letters: work on Kafka directly.
-#include <algorithm>
-#include <set>
-#include <variant>
-
+// replay, topics: work on Kafka directly.
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/event_log/topics.h"
@@ -15,9 +11,6 @@
 namespace tributary::serving {
 namespace {
 
-constexpr absl::Duration kPollTimeout = absl::Seconds(1);
-constexpr absl::Duration kReadTimeout = absl::Seconds(30);   // Without a record or an end: the broker is away.
-constexpr int kPollEvents = 1000;
 constexpr absl::Duration kProgressInterval = absl::Seconds(1);   // Of the progress of replay.
 
 absl::Status ReplayFile(const std::string& path, ReplayOptions options, Session& session) {
@@ -63,71 +56,6 @@ absl::Status CreateAllTopics(Session& session) {
   return absl::OkStatus();
 }
 
-// The last records of the topic, at most `limit` a partition.
-absl::StatusOr<std::vector<ListedDeadLetter>> ReadDeadLetters(const std::string& topic, int64_t limit, EventLog& log,
-                                                              const Clock& clock) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const int partitions, log.PartitionCount(topic));
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<LogReader> reader, log.OpenReader(Isolation::kCommitted));
-  std::set<PartitionId> reading;
-  for (int partition = 0; partition < partitions; ++partition) {
-    const TopicPartition source{topic, PartitionId{partition}};
-    TRIBUTARY_ASSIGN_OR_RETURN(const OffsetRange range, log.Offsets(source, Isolation::kCommitted));
-    if (range.begin < range.end) {
-      // Markers of transactions take offsets too: twice as far back, and cut afterwards.
-      const Offset from{std::max(Value(range.begin), Value(range.end) - 2 * limit)};
-      TRIBUTARY_RETURN_IF_ERROR(reader->Start(source, from));
-      reading.insert(source.partition);
-    }
-  }
-  std::vector<ListedDeadLetter> letters;
-  absl::Time heard = clock.Now();
-  while (!reading.empty()) {
-    TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<LogEvent> events, reader->Poll(kPollTimeout, kPollEvents));
-    if (!events.empty()) {
-      heard = clock.Now();
-    } else if (clock.Now() - heard > kReadTimeout) {
-      return absl::UnavailableError(absl::StrCat("topic cannot be read to its end: topic=", topic));
-    }
-    for (const LogEvent& event : events) {
-      if (const auto* end = std::get_if<EndOfPartition>(&event)) {
-        reading.erase(end->source.partition);
-      } else if (const auto* record = std::get_if<LogRecord>(&event); record != nullptr && record->value) {
-        ListedDeadLetter listed;
-        if (!listed.letter.ParseFromString(*record->value)) {
-          return absl::DataLossError(absl::StrCat("dead letter cannot be read: partition=",
-                                                  Value(record->source.partition), " offset=", Value(record->offset)));
-        }
-        listed.position.set_partition(Value(record->source.partition));
-        listed.position.set_offset(Value(record->offset));
-        letters.push_back(std::move(listed));
-      }
-    }
-  }
-  std::stable_sort(letters.begin(), letters.end(), [](const ListedDeadLetter& a, const ListedDeadLetter& b) {
-    return a.letter.record_time_unix_ms() > b.letter.record_time_unix_ms();
-  });
-  if (static_cast<int64_t>(letters.size()) > limit) {
-    letters.resize(static_cast<size_t>(limit));
-  }
-  return letters;
-}
-
-absl::Status ListDeadLetters(int64_t limit, Session& session) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const v1::Config config, session.LoadConfiguration());
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<EventLog> log, session.OpenLog(config));
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<ListedDeadLetter> letters,
-                             ReadDeadLetters(Topics(config.kafka().topic_prefix()).dead_letters, limit, *log,
-                                             session.environment.clock));
-  if (!session.json) {
-    session.environment.out << FormatDeadLetters(letters);
-    return absl::OkStatus();
-  }
-  for (const ListedDeadLetter& listed : letters) {
-    session.environment.out << FormatJson(listed.letter);
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 void AddLogCommands(CLI::App& app, Session& session) {
@@ -150,12 +78,6 @@ void AddLogCommands(CLI::App& app, Session& session) {
   topics->add_subcommand("create", "create those that are missing, as the configuration says")->callback([&session] {
     session.status = CreateAllTopics(session);
   });
-
-  auto limit = std::make_shared<int64_t>(20);
-  CLI::App* dead_letters = app.add_subcommand("dead-letters", "events that were refused")->require_subcommand(1);
-  CLI::App* list = dead_letters->add_subcommand("list", "the latest, with cause and reason");
-  list->add_option("--limit", *limit, "default 20")->check(CLI::Range(1, 10'000));
-  list->callback([limit, &session] { session.status = ListDeadLetters(*limit, session); });
 }
 
 }  // namespace tributary::serving
