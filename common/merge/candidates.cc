@@ -275,7 +275,7 @@ void Merger::Admit(uint32_t index) {
     return;
   }
   Candidate candidate{.slot = index, .item = item};
-  double factor = b_.boosts.empty() ? 1.0 : b_.boosts.FactorOf(catalogue_.Categories(item));
+  double factor = b_.boosts.empty() ? 1.0 : b_.boosts.FactorOf(catalogue_, item);
   if (in_.rules != nullptr && !ApplyRules(item, &factor, &candidate.pin, nullptr)) {
     return;
   }

@@ -66,7 +66,7 @@ struct ItemFilter {
 };
 
 enum class MergeKind : uint8_t {
-  kRecommend,   // Personal list and session, then the fallback ladder; category boosts, rules, pins.
+  kRecommend,   // Personal list and session, then the fallback ladder; boosts, rules, pins.
   kSimilar,     // Neighbours of `similar_to`; rules but pins; the user's suppressions.
   kPopular,     // Popular items of `popular_category` or overall; rules but pins.
 };
@@ -112,13 +112,14 @@ struct EventCause {
 
 // One part of a score: the score is the sum of the source parts times the factors (but for the last rounding).
 struct MergeReason {
-  enum class Kind : uint8_t { kSource, kCategoryBoost, kRule };
+  enum class Kind : uint8_t { kSource, kCategoryBoost, kLabelBoost, kRule };
   Kind kind = Kind::kSource;
   CandidateSource source{};      // kSource: part is added.
   CategoryNumber category{};     // kCategoryBoost: part multiplies.
   RuleIndex rule{};              // kRule: part multiplies; 1 for a pin. Of input.rules.
-  EventCause cause;              // kCategoryBoost: the strongest.
-  int32_t causes = 0;            // kCategoryBoost: events that combined.
+  LabelNumber label{};           // kLabelBoost: part multiplies.
+  EventCause cause;              // Of a boost: the strongest.
+  int32_t causes = 0;            // Of a boost: events that combined.
   float part = 0;
 };
 
@@ -160,9 +161,9 @@ class MergeScratch {
 // Ranks items for one request.
 //
 // Shapes:  at most `limit` items, best first; pins before all others by strength; ties by smaller item id.
-// Score:   per source, an item's score over the source's best, times the source's weight; summed; times category boosts
-//          (1 + s, or 1 / (1 - s) when s < 0, where s is the sum over the item's categories of strength * 2^(-age /
-//          half-life) over all facts, cut to +-max_category_boost); times rules.
+// Score:   per source, an item's score over the source's best, times the source's weight; summed; times boosts
+//          (1 + s, or 1 / (1 - s) when s < 0, where s is the sum over the item's categories, and over its labels that
+//          were searched for, of strength * 2^(-age / half-life) over all facts, cut to +-max_category_boost); times rules.
 // Absent:  what the user owns (latest of purchase and return is a purchase, not older than the suppression), what the user
 //          rejects (latest of like, dislike and rating is a dislike or low), basket, current item, shown; out of stock,
 //          outside availability, deleted; hidden by a rule; filtered; seen when asked.

@@ -244,7 +244,7 @@ void Merger::EmitItem(const Candidate& candidate) {
     add_source(CandidateSource::kPinned, 0);
   }
   if (!b_.boosts.empty()) {
-    b_.boosts.AppendReasons(catalogue_.Categories(candidate.item), catalogue_, &result_.reasons);
+    b_.boosts.AppendReasons(catalogue_, candidate.item, &result_.reasons);
   }
   if (in_.rules != nullptr) {
     double factor = 1;

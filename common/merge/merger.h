@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
-#include "common/merge/category_boosts.h"
+#include "common/merge/interest_boosts.h"
 #include "common/merge/live_facts.h"
 #include "common/merge/merge.h"
 #include "common/merge/sparse_set.h"
@@ -51,7 +51,7 @@ struct MergeScratch::Buffers {
 
   UserHistory history;
   std::vector<LiveFact> facts;
-  CategoryBoosts boosts;
+  InterestBoosts boosts;
   SparseSet<Slot> slots;
   SparseSet<CategoryUse> categories;
   std::vector<ItemNumber> seeds;

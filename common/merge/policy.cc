@@ -45,6 +45,7 @@ MergePolicy MergePolicy::Default() {
       {.kind = v1::VIEW, .strength = 0.3, .half_life_ms = 30 * kMinuteMs},
       {.kind = v1::CLICK, .strength = 0.3, .half_life_ms = 30 * kMinuteMs},
       {.kind = v1::ADD_TO_CART, .strength = 0.5, .half_life_ms = 30 * kMinuteMs},
+      {.kind = v1::SEARCH, .strength = 0.3, .half_life_ms = 30 * kMinuteMs},
       {.kind = v1::LIKE, .strength = 0.5, .half_life_ms = kDayMs},
       {.kind = v1::DISLIKE, .strength = -0.5, .half_life_ms = kDayMs},
   };

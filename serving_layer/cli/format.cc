@@ -31,6 +31,16 @@ std::string FormatDate(absl::Time time) { return absl::FormatTime("%Y-%m-%d %H:%
 
 std::string FormatMicros(int64_t micros) { return absl::StrFormat("%.2f", static_cast<double>(micros) / 1e6); }
 
+// `boost`: a v1::CategoryBoost or v1::LabelBoost.
+template <typename Boost>
+std::string FormatBoost(float part, absl::string_view what, absl::string_view name, const Boost& boost) {
+  const v1::EventReference& cause = boost.cause();
+  const int others = boost.causes() - 1;
+  return absl::StrFormat("x%.2f %s %s (%s %s ago at %s%s)", part, what, name, v1::EventType_Name(cause.type()),
+                         FormatAge(ToDuration(cause.age())), FormatPosition(cause.position()),
+                         others > 0 ? absl::StrCat(" and ", others, " more") : "");
+}
+
 bool ContinuesCharacter(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
 
 // Of a text in UTF-8.
@@ -119,13 +129,10 @@ std::string FormatReason(const v1::Reason& reason) {
   switch (reason.kind_case()) {
     case v1::Reason::kSource:
       return absl::StrFormat("%s %.3g", v1::Source_Name(reason.source()), reason.part());
-    case v1::Reason::kCategoryBoost: {
-      const v1::EventReference& cause = reason.category_boost().cause();
-      const int others = reason.category_boost().causes() - 1;
-      return absl::StrFormat("x%.2f category %s (%s %s ago at %s%s)", reason.part(), reason.category_boost().category(),
-                             v1::EventType_Name(cause.type()), FormatAge(ToDuration(cause.age())),
-                             FormatPosition(cause.position()), others > 0 ? absl::StrCat(" and ", others, " more") : "");
-    }
+    case v1::Reason::kCategoryBoost:
+      return FormatBoost(reason.part(), "category", reason.category_boost().category(), reason.category_boost());
+    case v1::Reason::kLabelBoost:
+      return FormatBoost(reason.part(), "label", reason.label_boost().label(), reason.label_boost());
     case v1::Reason::kRule:
       return absl::StrFormat("x%.2f rule %s", reason.part(), reason.rule().rule_id());
     case v1::Reason::KIND_NOT_SET:

@@ -186,6 +186,13 @@ void MergeRequest::WriteItems(absl::Time now, google::protobuf::RepeatedPtrField
           boost->set_causes(merge_reason.causes);
           break;
         }
+        case MergeReason::Kind::kLabelBoost: {
+          v1::LabelBoost* boost = reason->mutable_label_boost();
+          SetText(catalogue.LabelName(merge_reason.label), boost->mutable_label());
+          WriteCause(merge_reason.cause, now, boost->mutable_cause());
+          boost->set_causes(merge_reason.causes);
+          break;
+        }
         case MergeReason::Kind::kRule:
           reason->mutable_rule()->set_rule_id(input_.rules->rule(merge_reason.rule).rule_id);
           break;

@@ -138,6 +138,55 @@ TEST(MergeTest, AViewBoostsItsCategoryAndSaysWhy) {
   EXPECT_EQ(world.Answer("chair").reason_count, 1u);
 }
 
+v1::Item ItemOf(const std::string& id, const std::vector<std::string>& categories, const std::vector<std::string>& labels) {
+  v1::Item item;
+  item.set_item_id(id);
+  item.mutable_categories()->Add(categories.begin(), categories.end());
+  item.mutable_labels()->Add(labels.begin(), labels.end());
+  return item;
+}
+
+TEST(MergeTest, ASearchBoostsTheLabelsAndCategoriesThatItNames) {
+  MergeWorld world;
+  world.Put(ItemOf("plain", {"chair"}, {"blue"}));
+  world.Put(ItemOf("red", {"chair"}, {"red", "garden"}));
+  world.Put(ItemOf("lamp", {"lamp"}, {"Art Deco"}));
+  world.personal = {{"plain", 1}, {"red", 0.9f}, {"lamp", 0.8f}};
+  world.Live(v1::SEARCH, "").text = "RED lamp red";
+  EXPECT_THAT(world.Ask(), ElementsAre("red", "lamp", "plain"));
+  EXPECT_NEAR(world.Answer("red").score, 0.9 * 1.3, kClose);   // Once, though named twice.
+  const auto reasons = world.result.ReasonsOf(world.Answer("red"));
+  ASSERT_EQ(reasons.size(), 2u);
+  EXPECT_EQ(reasons[1].kind, MergeReason::Kind::kLabelBoost);
+  EXPECT_EQ(world.catalogue->LabelName(reasons[1].label), "red");
+  EXPECT_NEAR(reasons[1].part, 1.3, kClose);
+  EXPECT_EQ(reasons[1].causes, 1);
+  EXPECT_EQ(reasons[1].cause.type, v1::SEARCH);
+  const auto category = world.result.ReasonsOf(world.Answer("lamp"));
+  ASSERT_EQ(category.size(), 2u);
+  EXPECT_EQ(category[1].kind, MergeReason::Kind::kCategoryBoost);
+
+  world.facts.clear();
+  world.Live(v1::SEARCH, "").text = " Art Deco ";   // A label of two words.
+  EXPECT_NEAR((world.Ask(), world.Answer("lamp").score), 0.8 * 1.3, kClose);
+}
+
+TEST(MergeTest, BoostsOfLabelsAndCategoriesAddUpToTheCapAndTheirReasonsMultiplyToIt) {
+  MergeWorld world;
+  world.Put(ItemOf("red lamp", {"lamp"}, {"red"}));
+  world.personal = {{"red lamp", 1}};
+  for (int i = 0; i < 6; ++i) {
+    world.Live(v1::SEARCH, "").text = "red";
+  }
+  world.Live(v1::ADD_TO_CART, "red lamp");
+  world.Ask();
+  EXPECT_NEAR(world.Answer("red lamp").score, 1 + 2, kClose);   // 6 * .3 + .5, cut to 2.
+  EXPECT_NEAR(Explained(world.result, world.Answer("red lamp")), 3, kClose);
+  world.policy.category_effects.clear();
+  world.Ask();
+  EXPECT_NEAR(world.Answer("red lamp").score, 1, kClose);
+}
+
 struct BoostCase {
   std::string name;
   EventType kind;
