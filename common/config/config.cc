@@ -79,6 +79,7 @@ void FillLists(v1::Config* config) {
     AddEffect(policy, v1::VIEW, 0.3, kHalfHour);
     AddEffect(policy, v1::CLICK, 0.3, kHalfHour);
     AddEffect(policy, v1::ADD_TO_CART, 0.5, kHalfHour);
+    AddEffect(policy, v1::SEARCH, 0.3, kHalfHour);
     AddEffect(policy, v1::LIKE, 0.5, kDay);
     AddEffect(policy, v1::DISLIKE, -0.5, kDay);
   }
