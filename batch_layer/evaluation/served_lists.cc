@@ -41,6 +41,7 @@ class ServedLists::Views : public CandidateViews {
   absl::Span<const ScoredItem> PopularIn(CategoryNumber category) const override {
     return in_category_[Value(category)];
   }
+  absl::Span<const ScoredItem> PopularAmong(absl::string_view) const override { return {}; }   // Lists of users alone.
 
  private:
   std::vector<ScoredItem> popular_;

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "batch_layer/models/kind_weights.h"
@@ -44,6 +46,20 @@ class Popularity {
  private:
   const PopularityOptions options_;
   std::vector<int64_t> sums_;   // By item, in units of 2^-24.
+};
+
+// The same for each of some segments of users. Memory: some 32 bytes an item that a segment touched. Not thread-safe.
+class SegmentPopularity {
+ public:
+  explicit SegmentPopularity(const PopularityOptions& options) : options_(options) {}
+
+  void Add(uint32_t segment, v1::EventType kind, ItemNumber item, absl::Time event_time);
+  // By segment, as Popularity::Top; segments without an item are absent.
+  std::map<uint32_t, std::vector<ScoredItem>> Top(size_t n) const;
+
+ private:
+  const PopularityOptions options_;
+  absl::flat_hash_map<std::pair<uint32_t, uint32_t>, int64_t> sums_;   // By segment and item, in units of 2^-24.
 };
 
 }  // namespace tributary::batch

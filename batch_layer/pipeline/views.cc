@@ -37,6 +37,41 @@ std::vector<bool> Refused(const Dataset& dataset, const RunCatalogue& catalogue)
   return refused;
 }
 
+// The segments that get popularity lists: those with the most users who did not refuse, ties by name.
+constexpr size_t kMostSegments = 256;
+constexpr uint32_t kNoSegment = std::numeric_limits<uint32_t>::max();
+
+struct Segments {
+  std::vector<std::string> names;   // By number.
+  std::vector<uint32_t> of_user;    // kNoSegment: none that gets a list.
+};
+
+Segments SegmentsOf(const Dataset& dataset, const RunCatalogue& catalogue, const std::vector<bool>& refused) {
+  std::map<std::string, std::vector<uint32_t>> users;
+  for (uint32_t user = 0; user < dataset.users.size(); ++user) {
+    const auto record = catalogue.users.find(dataset.users[user]);
+    if (record != catalogue.users.end() && !record->second.segment().empty() && !refused[user]) {
+      users[record->second.segment()].push_back(user);
+    }
+  }
+  std::vector<decltype(users)::const_iterator> largest;
+  for (auto segment = users.cbegin(); segment != users.cend(); ++segment) {
+    largest.push_back(segment);
+  }
+  std::stable_sort(largest.begin(), largest.end(),
+                   [](const auto& a, const auto& b) { return a->second.size() > b->second.size(); });
+  largest.resize(std::min(largest.size(), kMostSegments));
+  Segments segments;
+  segments.of_user.assign(dataset.users.size(), kNoSegment);
+  for (const auto& segment : largest) {
+    for (const uint32_t user : segment->second) {
+      segments.of_user[user] = static_cast<uint32_t>(segments.names.size());
+    }
+    segments.names.push_back(segment->first);
+  }
+  return segments;
+}
+
 std::vector<bool> Deleted(const Dataset& dataset, const RunCatalogue& catalogue) {
   std::vector<bool> deleted(dataset.items.size());
   for (size_t item = 0; item < dataset.items.size(); ++item) {
@@ -92,10 +127,12 @@ class EventPass {
         since_unix_ms_(batch_.learn_from_days() == 0
                            ? std::numeric_limits<int64_t>::min()
                            : dataset.last_event_time_unix_ms - batch_.learn_from_days() * kDayMs),
-        popularity_(static_cast<uint32_t>(dataset.items.size()),
-                    {.weights = weights_,
-                     .half_life = absl::Hours(24) * batch_.popularity_half_life_days(),
-                     .reference = absl::FromUnixMillis(dataset.last_event_time_unix_ms)}),
+        segments_(SegmentsOf(dataset, catalogue, refused_)),
+        popularity_options_{.weights = weights_,
+                            .half_life = absl::Hours(24) * batch_.popularity_half_life_days(),
+                            .reference = absl::FromUnixMillis(dataset.last_event_time_unix_ms)},
+        popularity_(static_cast<uint32_t>(dataset.items.size()), popularity_options_),
+        segment_popularity_(popularity_options_),
         views_(views) {}
 
   absl::Status Run() {
@@ -123,6 +160,9 @@ class EventPass {
          })) {
       popular[PopularCategoryScope(category)] = items;
     }
+    for (auto& [segment, items] : segment_popularity_.Top(length)) {
+      popular[PopularSegmentScope(segments_.names[segment])] = items;
+    }
     return popular;
   }
 
@@ -135,7 +175,11 @@ class EventPass {
     }
     for (const DenseEvent& event : slice.events()) {
       if (event.item != kNoItem && !refused_[event.user] && !deleted_[event.item] && event.event_time_unix_ms >= since_unix_ms_) {
-        popularity_.Add(event.type(), ItemNumber{event.item}, absl::FromUnixMillis(event.event_time_unix_ms));
+        const absl::Time time = absl::FromUnixMillis(event.event_time_unix_ms);
+        popularity_.Add(event.type(), ItemNumber{event.item}, time);
+        if (const uint32_t segment = segments_.of_user[event.user]; segment != kNoSegment) {
+          segment_popularity_.Add(segment, event.type(), ItemNumber{event.item}, time);
+        }
       }
     }
     return absl::OkStatus();
@@ -199,7 +243,10 @@ class EventPass {
   const std::vector<bool> deleted_;
   const KindWeights weights_;
   const int64_t since_unix_ms_;
+  const Segments segments_;
+  const PopularityOptions popularity_options_;
   Popularity popularity_;
+  SegmentPopularity segment_popularity_;
   Views& views_;
   std::atomic<int64_t> sessions_ = 0;
   Observations observations_;

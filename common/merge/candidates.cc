@@ -14,7 +14,7 @@ constexpr size_t kSessionCandidates = 100;
 constexpr size_t kLadderCategories = 5;
 // The ladder stops at the end of a batch, not in its middle: boosts and rules can lift items that are not at the top.
 constexpr size_t kLadderBatch = 200;
-constexpr double kPopularShare = 0.5;   // A lower step of the ladder counts half.
+constexpr double kLowerStep = 0.5;      // A lower step of the ladder counts half.
 
 double BestOf(absl::Span<const ScoredItem> list) {
   double best = 0;
@@ -197,15 +197,22 @@ void Merger::AddPins() {
 }
 
 void Merger::AddLadder() {
-  if (!Enough()) {
-    AddCategoryPopular();
+  double weight = in_.weights.fallback;
+  if (!Enough() && !in_.segment.empty()) {
+    if (const absl::Span<const ScoredItem> list = in_.views->PopularAmong(in_.segment); !list.empty()) {
+      AddPopular(list, CandidateSource::kSegmentPopular, weight, kLadderBatch);
+      weight *= kLowerStep;
+    }
   }
   if (!Enough()) {
-    AddPopular(in_.views->Popular(), CandidateSource::kPopular, in_.weights.fallback * kPopularShare, kLadderBatch);
+    AddCategoryPopular(weight);
+  }
+  if (!Enough()) {
+    AddPopular(in_.views->Popular(), CandidateSource::kPopular, weight * kLowerStep, kLadderBatch);
   }
 }
 
-void Merger::AddCategoryPopular() {
+void Merger::AddCategoryPopular(double weight) {
   const auto touch = [&](ItemNumber item) {
     if (const Slot* slot = b_.slots.Find(Value(item)); slot != nullptr && slot->rejected) {
       return;
@@ -240,7 +247,7 @@ void Merger::AddCategoryPopular() {
   }
   for (const CategoryUse& use : b_.ladder) {
     AddPopular(in_.views->PopularIn(CategoryNumber{use.number}), CandidateSource::kCategoryPopular,
-               in_.weights.fallback * use.touched / b_.ladder.front().touched, kLadderBatch);
+               weight * use.touched / b_.ladder.front().touched, kLadderBatch);
   }
 }
 

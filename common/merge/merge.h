@@ -26,19 +26,21 @@ enum class CandidateSource : uint8_t {
   kPersonal = 1,
   kSession = 2,
   kNeighbour = 3,
+  kSegmentPopular = 4,
   kCategoryPopular = 5,
   kPopular = 7,
   kPinned = 9,
 };
 
-// A snapshot's lists, in memory: nothing here waits. Lists are best first, scores finite and >= 0; an unknown item or
-// category has an empty list. Spans are valid as long as the views.
+// A snapshot's lists, in memory: nothing here waits. Lists are best first, scores finite and >= 0; an unknown item,
+// category or segment has an empty list. Spans are valid as long as the views.
 class CandidateViews {
  public:
   virtual ~CandidateViews() = default;
   virtual absl::Span<const ScoredItem> Neighbours(ItemNumber item) const = 0;
   virtual absl::Span<const ScoredItem> Popular() const = 0;
   virtual absl::Span<const ScoredItem> PopularIn(CategoryNumber category) const = 0;
+  virtual absl::Span<const ScoredItem> PopularAmong(absl::string_view segment) const = 0;
 };
 
 // What the speed layer knows of the user on one partition.
@@ -68,7 +70,7 @@ struct ItemFilter {
 enum class MergeKind : uint8_t {
   kRecommend,   // Personal list and session, then the fallback ladder; boosts, rules, pins.
   kSimilar,     // Neighbours of `similar_to`; rules but pins; the user's suppressions.
-  kPopular,     // Popular items of `popular_category` or overall; rules but pins.
+  kPopular,     // Popular items of `popular_category`, of `segment` if `popular_in_segment`, or overall; rules but pins.
 };
 
 // All that one answer rests on. Borrowed for the call. What is unset is absent.
@@ -99,6 +101,7 @@ struct MergeInput {
   absl::Span<const ItemNumber> shown;        // On the pages before: never again.
   absl::Span<const ItemNumber> similar_to;   // For kSimilar.
   std::optional<CategoryNumber> popular_category;   // For kPopular.
+  bool popular_in_segment = false;                  // For kPopular.
   bool without_reasons = false;
 };
 
@@ -167,7 +170,7 @@ class MergeScratch {
 // Absent:  what the user owns (latest of purchase and return is a purchase, not older than the suppression), what the user
 //          rejects (latest of like, dislike and rating is a dislike or low), basket, current item, shown; out of stock,
 //          outside availability, deleted; hidden by a rule; filtered; seen when asked.
-// Ladder:  while there are not enough: popular in the user's categories, then popular.
+// Ladder:  while there are not enough: popular among the user's segment, then in the user's categories, then overall.
 // Seam:    a live fact has a long-term effect only at or above its partition's W; its short-term effect (category
 //          boosts) is a function of event time alone (design.md, the seam law). FORGET hides older facts of every kind.
 // Determinism: the same sets of facts, lists and rules give the same answer, in whatever order they come.

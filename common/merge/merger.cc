@@ -51,7 +51,10 @@ absl::Status Merger::Run() {
       break;
     case MergeKind::kPopular:
       if (in_.views != nullptr) {
-        if (in_.popular_category) {
+        if (in_.popular_in_segment) {
+          const absl::Span<const ScoredItem> list = in_.views->PopularAmong(in_.segment);
+          AddPopular(list, CandidateSource::kSegmentPopular, /*weight=*/1, list.size());
+        } else if (in_.popular_category) {
           const absl::Span<const ScoredItem> list = in_.views->PopularIn(*in_.popular_category);
           AddPopular(list, CandidateSource::kCategoryPopular, /*weight=*/1, list.size());
         } else {

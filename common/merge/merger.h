@@ -99,7 +99,7 @@ class Merger {
   void ChooseSessionCandidates(double weight, size_t most);
   void AddPins();
   void AddLadder();
-  void AddCategoryPopular();
+  void AddCategoryPopular(double weight);
   // Adds the items of one list while there are not enough candidates.
   void AddPopular(absl::Span<const ScoredItem> list, CandidateSource source, double weight, size_t batch);
 

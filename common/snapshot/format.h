@@ -31,7 +31,7 @@
 //   users       SnapshotUser   key = user id; and 0x01 digest of the user id (common/event/user_digest.h) for a user of whom
 //                              nothing is left but a FORGET: the value has only profile.forgotten_until_unix_ms. Ids have no
 //                              byte below 0x20, so these come first.
-//   popularity  ScoredItems    key = "all" | "category:" category
+//   popularity  ScoredItems    key = "all" | "category:" category | "segment:" segment of users
 //   counts      CountTotal     key = measure:u8 text 0x00 type:u8     where text = the CountKey's key, each 0x00 in it
 //                              written as 0x00 0xFF: keys sort as CountKey does
 //   cut_counts  LiveCounts     key = partition:u32 big endian

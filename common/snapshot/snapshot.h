@@ -29,9 +29,11 @@ namespace tributary {
 
 inline constexpr int32_t kSnapshotFormatVersion = 2;
 
-// Scope of a popularity list: overall, or one category.
+// Scope of a popularity list: overall, one category, or one segment of users.
 inline constexpr absl::string_view kPopularOverall = "all";
+inline constexpr absl::string_view kPopularSegmentPrefix = "segment:";
 std::string PopularCategoryScope(absl::string_view category);
+std::string PopularSegmentScope(absl::string_view segment);
 
 // A view's table file ends at about this size, so that files stay handy to copy and to check.
 inline constexpr int64_t kSnapshotFileBytes = int64_t{64} << 20;

@@ -280,6 +280,7 @@ absl::StatusOr<v1::SnapshotManifest> Writer::Finish(v1::SnapshotManifest manifes
 }  // namespace
 
 std::string PopularCategoryScope(absl::string_view category) { return absl::StrCat("category:", category); }
+std::string PopularSegmentScope(absl::string_view segment) { return absl::StrCat(kPopularSegmentPrefix, segment); }
 
 absl::StatusOr<std::unique_ptr<SnapshotWriter>> SnapshotWriter::Create(const std::string& snapshots_dir,
                                                                        Generation generation, int64_t target_file_bytes) {

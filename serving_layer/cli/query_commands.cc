@@ -177,18 +177,21 @@ void AddSimilar(CLI::App& app, Session& session) {
 void AddPopular(CLI::App& app, Session& session) {
   struct Flags {
     std::string category;
+    std::string segment;
     int32_t limit = 0;
     FilterFlags filter;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = app.add_subcommand("popular", "what is popular, overall or in a category");
-  command->add_option("--category", flags->category, "default: overall");
+  CLI::App* command = app.add_subcommand("popular", "what is popular, overall, in a category or among a segment");
+  CLI::Option* const category = command->add_option("--category", flags->category, "default: overall");
+  command->add_option("--segment", flags->segment, "among the users of one segment")->excludes(category);
   command->add_option("--limit", flags->limit, "1 to 100; default 20");
   flags->filter.AddTo(command);
   command->callback([flags, &session] {
     session.status = [&]() -> absl::Status {
       v1::PopularRequest request;
       request.set_category(flags->category);
+      request.set_segment(flags->segment);
       request.set_limit(flags->limit);
       flags->filter.ToProto(request.mutable_filter());
       TRIBUTARY_ASSIGN_OR_RETURN(const auto client, session.Connect());

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/status/status_macros.h"
 
 namespace tributary::serving {
@@ -34,6 +35,15 @@ absl::Status LoadedSnapshot::Decode() {
     TRIBUTARY_ASSIGN_OR_RETURN(popular_in_[c],
                                ReadPopular(PopularCategoryScope(catalogue_->CategoryName(CategoryNumber{c}))));
   }
+
+  TRIBUTARY_RETURN_IF_ERROR(reader_->ForEachPopular([this](absl::string_view scope, const v1::ScoredItems& list) {
+    absl::string_view segment = scope;
+    if (!absl::ConsumePrefix(&segment, kPopularSegmentPrefix)) {
+      return absl::OkStatus();
+    }
+    TRIBUTARY_ASSIGN_OR_RETURN(popular_among_[segment], DecodePopular(scope, list));
+    return absl::OkStatus();
+  }));
 
   for (const v1::PartitionWatermark& entry : reader_->manifest().watermarks()) {
     const auto partition = static_cast<size_t>(entry.partition());
@@ -72,6 +82,11 @@ absl::StatusOr<std::vector<ScoredItem>> LoadedSnapshot::ReadPopular(absl::string
     return std::vector<ScoredItem>();
   }
   TRIBUTARY_RETURN_IF_ERROR(found);
+  return DecodePopular(scope, list);
+}
+
+absl::StatusOr<std::vector<ScoredItem>> LoadedSnapshot::DecodePopular(absl::string_view scope,
+                                                                      const v1::ScoredItems& list) const {
   if (list.items_size() != list.scores_size()) {
     return absl::DataLossError(absl::StrCat("snapshot popularity list broken: generation=", Value(generation()),
                                             " scope=", scope, " items=", list.items_size(),

@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "common/ids/ids.h"
 #include "common/merge/catalogue.h"
@@ -50,16 +52,22 @@ class LoadedSnapshot final : public CandidateViews {
     const auto c = static_cast<size_t>(Value(category));
     return c < popular_in_.size() ? absl::MakeConstSpan(popular_in_[c]) : absl::Span<const ScoredItem>();
   }
+  absl::Span<const ScoredItem> PopularAmong(absl::string_view segment) const override {
+    const auto found = popular_among_.find(segment);
+    return found == popular_among_.end() ? absl::Span<const ScoredItem>() : absl::MakeConstSpan(found->second);
+  }
 
  private:
   LoadedSnapshot() = default;
   absl::Status Decode();
   absl::StatusOr<std::vector<ScoredItem>> ReadPopular(absl::string_view scope) const;
+  absl::StatusOr<std::vector<ScoredItem>> DecodePopular(absl::string_view scope, const v1::ScoredItems& list) const;
 
   std::unique_ptr<SnapshotReader> reader_;
   std::shared_ptr<const Catalogue> catalogue_;
   std::vector<ScoredItem> popular_;
   std::vector<std::vector<ScoredItem>> popular_in_;   // By category number.
+  absl::flat_hash_map<std::string, std::vector<ScoredItem>> popular_among_;   // By segment of users.
   std::vector<Offset> watermarks_;                    // By partition.
   std::vector<SegmentCounts> cut_counts_;             // By partition.
   SourceWeights weights_;

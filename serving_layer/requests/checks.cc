@@ -128,10 +128,11 @@ absl::Status Check(const v1::SimilarItemsRequest& request) {
 }
 
 absl::Status Check(const v1::PopularRequest& request) {
-  if (!request.segment().empty()) {
-    return NotBuilt("segment");
-  }
   TRIBUTARY_RETURN_IF_ERROR(CheckText(request.category(), "category"));
+  TRIBUTARY_RETURN_IF_ERROR(CheckText(request.segment(), "segment"));
+  if (!request.category().empty() && !request.segment().empty()) {
+    return Refused("segment", "goes with no category: use filter.include_categories");
+  }
   TRIBUTARY_RETURN_IF_ERROR(CheckLimit(request.limit()));
   return CheckFilter(request.filter());
 }

@@ -189,6 +189,10 @@ absl::Status Recommender::Popular(const v1::PopularRequest& request, v1::Popular
       return absl::OkStatus();
     }
   }
+  if (!request.segment().empty()) {
+    merge.input().segment = request.segment();   // Its rules count too.
+    merge.input().popular_in_segment = true;
+  }
   if (request.has_filter()) {
     merge.SetFilter(request.filter());
   }

@@ -88,6 +88,7 @@ class World : public CandidateViews {
   }
   absl::Span<const ScoredItem> Popular() const override { return {}; }
   absl::Span<const ScoredItem> PopularIn(CategoryNumber) const override { return {}; }
+  absl::Span<const ScoredItem> PopularAmong(absl::string_view) const override { return {}; }
 
  private:
   static constexpr size_t kNeighbours = 50;

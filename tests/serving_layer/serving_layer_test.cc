@@ -430,8 +430,14 @@ TEST_F(ServingLayerTest, SimilarAndPopularItems) {
   ASSERT_TRUE(recommendations_->Popular(&none_context, popular, &popular_response).ok());
   EXPECT_THAT(popular_response.items(), IsEmpty());
   popular.set_segment("gold");
+  grpc::ClientContext both_context;
+  EXPECT_EQ(recommendations_->Popular(&both_context, popular, &popular_response).error_code(), grpc::INVALID_ARGUMENT);
+  popular.clear_category();
   grpc::ClientContext segment_context;
-  EXPECT_EQ(recommendations_->Popular(&segment_context, popular, &popular_response).error_code(), grpc::UNIMPLEMENTED);
+  ASSERT_TRUE(recommendations_->Popular(&segment_context, popular, &popular_response).ok());
+  ASSERT_EQ(popular_response.items_size(), 2);
+  EXPECT_EQ(popular_response.items(0).item_id(), "i1");
+  EXPECT_EQ(popular_response.items(0).reasons(0).source(), v1::SEGMENT_POPULAR);
 }
 
 TEST_F(ServingLayerTest, TheConfigurationIsShownWithoutSecrets) {

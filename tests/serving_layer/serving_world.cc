@@ -145,6 +145,7 @@ void ServingWorld::WriteSnapshot(int64_t generation, int64_t watermark, int64_t 
   CHECK(writer->PutPopular(kPopularOverall, ann.list()).ok());
   CHECK(writer->PutPopular(PopularCategoryScope("tea"), tea).ok());
   CHECK(writer->PutPopular(PopularCategoryScope("toys"), toys).ok());
+  CHECK(writer->PutPopular(PopularSegmentScope("gold"), toys).ok());
   v1::CountTotal total;
   total.set_events(purchases);
   CHECK(writer->PutCount({.measure = v1::OVERALL, .key = "", .type = v1::PURCHASE}, total).ok());

@@ -88,5 +88,17 @@ TEST(PopularityTest, OrderAndSlicesChangeNoBit) {
   EXPECT_EQ(merged.Top(50), whole.Top(50));
 }
 
+TEST(PopularityTest, EachSegmentHasItsOwn) {
+  SegmentPopularity popularity(Options());
+  popularity.Add(0, v1::VIEW, ItemNumber{1}, kNow);
+  popularity.Add(0, v1::VIEW, ItemNumber{2}, kNow);
+  popularity.Add(0, v1::VIEW, ItemNumber{2}, kNow);
+  popularity.Add(0, v1::VIEW, ItemNumber{3}, kNow);
+  popularity.Add(7, v1::VIEW, ItemNumber{3}, kNow);
+  popularity.Add(8, v1::IMPRESSION, ItemNumber{3}, kNow);   // Without a weight.
+  EXPECT_THAT(popularity.Top(2), ElementsAre(Pair(0, ElementsAre(Scored(2, 2), Scored(1, 1))),
+                                             Pair(7, ElementsAre(Scored(3, 1)))));
+}
+
 }  // namespace
 }  // namespace tributary::batch

@@ -275,6 +275,35 @@ TEST_F(RunTest, AnonymousAndUntrackedUsersCountButAreNotLearnedFrom) {
   EXPECT_THAT(Names(*reader, popular), Not(Contains("secret")));
 }
 
+TEST_F(RunTest, EachSegmentOfUsersHasItsPopularItemsWithoutWhoRefused) {
+  const auto put = [&](const std::string& id, const std::string& segment, v1::Consent consent) {
+    v1::UserRecord record;
+    record.set_user_id(id);
+    record.set_segment(segment);
+    record.set_consent(consent);
+    Produce("users", id, record.SerializeAsString());
+  };
+  put("ann", "gold", v1::CONSENT_UNSPECIFIED);
+  put("bob", "gold", v1::CONSENT_UNSPECIFIED);
+  put("eve", "gold", v1::CONSENT_NO_TRACKING);
+  put("max", "new", v1::CONSENT_UNSPECIFIED);
+  Did("ann", v1::PURCHASE, "i1");
+  Did("bob", v1::PURCHASE, "i1");
+  Did("bob", v1::VIEW, "i2");
+  Did("eve", v1::PURCHASE, "i3");
+  Did("max", v1::PURCHASE, "i2");
+  Did("nobody in particular", v1::PURCHASE, "i4");
+  const auto report = Run();
+  ASSERT_TRUE(report.ok()) << report.status();
+  const auto reader = Open(*report);
+  v1::ScoredItems popular;
+  ASSERT_TRUE(reader->FindPopular(PopularSegmentScope("gold"), &popular).ok());
+  EXPECT_THAT(Names(*reader, popular), ElementsAre("i1", "i2"));
+  ASSERT_TRUE(reader->FindPopular(PopularSegmentScope("new"), &popular).ok());
+  EXPECT_THAT(Names(*reader, popular), ElementsAre("i2"));
+  EXPECT_TRUE(absl::IsNotFound(reader->FindPopular(PopularSegmentScope(""), &popular)));
+}
+
 // Whether a file under `dir` has the text in it.
 bool AnyFileHas(const std::string& dir, const std::string& text) {
   for (const auto& entry : std::filesystem::recursive_directory_iterator(dir)) {

@@ -486,6 +486,31 @@ TEST(MergeTest, PopularIsTheListWithFiltersAndRules) {
   world.input.popular_category = world.catalogue->FindCategory("lamp");
   EXPECT_THAT(world.Ask(), ElementsAre("a", "b"));
   EXPECT_EQ(world.result.ReasonsOf(world.Answer("a"))[0].source, CandidateSource::kCategoryPopular);
+  world.input.popular_category.reset();
+  world.input.popular_in_segment = true;
+  world.input.segment = "gold";
+  EXPECT_THAT(world.Ask(), IsEmpty());
+  world.popular_among["gold"] = {{"b", 2}};
+  EXPECT_THAT(world.Ask(), ElementsAre("b"));
+  EXPECT_EQ(world.result.ReasonsOf(world.Answer("b"))[0].source, CandidateSource::kSegmentPopular);
+}
+
+TEST(MergeTest, TheUsersSegmentIsTheFirstStepOfTheLadder) {
+  MergeWorld world;
+  for (const std::string id : {"mine", "lamp", "gold", "top"}) {
+    world.Put(id, {id == "mine" || id == "lamp" ? "lamp" : "chair"});
+  }
+  world.Before(v1::PURCHASE, "mine", kNow - kDay);
+  world.popular_in["lamp"] = {{"lamp", 5}};
+  world.popular = {{"top", 100}};
+  world.popular_among["gold"] = {{"gold", 3}};
+  EXPECT_THAT(world.Ask(), ElementsAre("lamp", "top"));
+  world.input.segment = "gold";
+  EXPECT_THAT(world.Ask(), ElementsAre("gold", "lamp", "top"));
+  EXPECT_NEAR(world.Answer("gold").score, 0.1, kClose);
+  EXPECT_NEAR(world.Answer("lamp").score, 0.1 * 0.5, kClose);
+  EXPECT_NEAR(world.Answer("top").score, 0.1 * 0.25, kClose);
+  EXPECT_EQ(world.result.ReasonsOf(world.Answer("gold"))[0].source, CandidateSource::kSegmentPopular);
 }
 
 TEST(MergeTest, ReasonsAddUpToTheScore) {

@@ -101,6 +101,10 @@ class MergeWorld : public CandidateViews {
     for (const auto& [category, list] : popular_in) {
       popular_in_numbers[Value(catalogue->FindCategory(category).value())] = Scored(list);
     }
+    popular_among_numbers.clear();
+    for (const auto& [segment, list] : popular_among) {
+      popular_among_numbers[segment] = Scored(list);
+    }
     partitions = {{.partition = PartitionId{0}, .watermark = watermark, .floor = floor, .facts = facts,
                    .recent = recent, .truncated = truncated}};
     partitions.insert(partitions.end(), more_partitions.begin(), more_partitions.end());
@@ -143,6 +147,10 @@ class MergeWorld : public CandidateViews {
     const auto found = popular_in_numbers.find(Value(category));
     return found == popular_in_numbers.end() ? absl::Span<const ScoredItem>() : absl::MakeConstSpan(found->second);
   }
+  absl::Span<const ScoredItem> PopularAmong(absl::string_view segment) const override {
+    const auto found = popular_among_numbers.find(segment);
+    return found == popular_among_numbers.end() ? absl::Span<const ScoredItem>() : absl::MakeConstSpan(found->second);
+  }
 
   std::shared_ptr<const Catalogue> catalogue = std::make_shared<Catalogue>();
   MergePolicy policy = MergePolicy::Default();
@@ -152,6 +160,7 @@ class MergeWorld : public CandidateViews {
   List popular;
   std::map<std::string, List> neighbours;
   std::map<std::string, List> popular_in;
+  std::map<std::string, List> popular_among;
   UserHistory history;
   bool has_history = true;
   std::vector<Fact> facts;
@@ -172,6 +181,7 @@ class MergeWorld : public CandidateViews {
   std::vector<ScoredItem> popular_numbers;
   std::map<uint32_t, std::vector<ScoredItem>> neighbour_numbers;
   std::map<uint32_t, std::vector<ScoredItem>> popular_in_numbers;
+  std::map<std::string, std::vector<ScoredItem>, std::less<>> popular_among_numbers;
   std::vector<LivePartition> partitions;
 };
 
