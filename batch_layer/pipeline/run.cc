@@ -239,8 +239,9 @@ class BatchRun {
     TRIBUTARY_ASSIGN_OR_RETURN(const RunWorld world, RunWorld::Create(dataset_, catalogue_, config_.merge()));
     TRIBUTARY_ASSIGN_OR_RETURN(views_, ComputeViews(dataset_, catalogue_, config_, world.world()));
     AddNovelty(world.world());
-    return absl::StrFormat("learned from %d users, %d popularity lists, %d sessions%s", views_.learned_users.size(),
-                           views_.popular.size(), views_.sessions, Validation());
+    return absl::StrFormat("learned from %d users, %d new items placed, %d popularity lists, %d sessions%s",
+                           views_.learned_users.size(), views_.new_items, views_.popular.size(), views_.sessions,
+                           Validation());
   }
 
   // A current snapshot that cannot be read is the gate's business.

@@ -11,9 +11,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "batch_layer/models/blend.h"
+#include "batch_layer/models/content.h"
 #include "batch_layer/models/item_neighbours.h"
 #include "batch_layer/models/parallel.h"
 #include "batch_layer/models/popularity.h"
+#include "batch_layer/models/top_n.h"
 #include "batch_layer/pipeline/interactions.h"
 #include "batch_layer/pipeline/memory.h"
 #include "batch_layer/pipeline/past_sessions.h"
@@ -321,6 +323,55 @@ absl::Status WriteUsers(const Dataset& dataset, Views& views, const v1::BatchCon
   return absl::OkStatus();
 }
 
+// Gives items that nobody touched a place in lists, by their categories and labels. Answers which.
+std::vector<uint32_t> PlaceNewItems(const Dataset& dataset, const std::vector<bool>& deleted, double weight, Learned& learned) {
+  std::map<std::pair<char, std::string>, uint32_t> numbers;
+  std::vector<std::vector<uint32_t>> features(dataset.items.size());
+  for (size_t item = 0; item < dataset.items.size(); ++item) {
+    if (deleted[item]) {
+      continue;
+    }
+    const auto add = [&](char kind, const std::string& name) {
+      const uint32_t number = numbers.try_emplace({kind, name}, static_cast<uint32_t>(numbers.size())).first->second;
+      if (std::find(features[item].begin(), features[item].end(), number) == features[item].end()) {
+        features[item].push_back(number);
+      }
+    };
+    for (const std::string& category : dataset.items[item].categories()) {
+      add('c', category);
+    }
+    for (const std::string& label : dataset.items[item].labels()) {
+      add('l', label);
+    }
+  }
+  return FillNewItems(features, static_cast<uint32_t>(numbers.size()), learned.matrix.ItemUsers(),
+                      static_cast<float>(weight), &learned.ials.items);
+}
+
+// Neighbours of items that nobody touched: those with the largest inner products with their factors. Of the first ones,
+// where a catalogue has more of them than a few seconds are enough for.
+void AddNeighboursOfNewItems(const std::vector<uint32_t>& new_items, const Factors& items, const v1::BatchConfig& config,
+                             std::vector<std::vector<ScoredItem>>* neighbours) {
+  constexpr double kMostProducts = 1e12;
+  const double each = static_cast<double>(items.rows()) * items.dimensions();
+  Factors rows(static_cast<uint32_t>(std::min(static_cast<double>(new_items.size()), kMostProducts / each)),
+               items.dimensions());
+  for (uint32_t row = 0; row < rows.rows(); ++row) {
+    std::copy_n(items.row(new_items[row]).begin(), items.dimensions(), rows.row(row).begin());
+  }
+  const auto k = static_cast<size_t>(config.neighbours());
+  std::vector<std::vector<ScoredItem>> lists =
+      ScoreTopN(rows, 0, rows.rows(), items, {.n = k + 1, .threads = config.threads()});
+  for (uint32_t row = 0; row < rows.rows(); ++row) {
+    std::vector<ScoredItem>& list = lists[row];
+    list.erase(std::remove_if(list.begin(), list.end(),
+                              [&](const ScoredItem& scored) { return Value(scored.item) == new_items[row] || scored.score <= 0; }),
+               list.end());
+    list.resize(std::min(list.size(), k));
+    (*neighbours)[new_items[row]] = std::move(list);
+  }
+}
+
 absl::Status WriteFactors(const Learned& learned, const v1::BatchConfig& config, SnapshotWriter& writer) {
   const IalsLoss loss = IalsOptionsOf(config).loss;
   const Factors& items = learned.ials.items;
@@ -367,6 +418,12 @@ absl::StatusOr<Views> ComputeViews(Dataset& dataset, const RunCatalogue& catalog
   options.threads = batch.threads();
   const InteractionMatrix& matrix = views.learned->matrix;
   views.neighbours = ItemNeighbours(matrix, options).Compute(0, matrix.items());
+  if (batch.new_item_weight() > 0) {
+    const std::vector<uint32_t> new_items =
+        PlaceNewItems(dataset, Deleted(dataset, catalogue), batch.new_item_weight(), *views.learned);
+    AddNeighboursOfNewItems(new_items, views.learned->ials.items, batch, &views.neighbours);
+    views.new_items = static_cast<int64_t>(new_items.size());
+  }
   return views;
 }
 

@@ -26,6 +26,7 @@ struct Views {
   std::optional<Learned> learned;                       // Unless there was nothing to learn from.
   std::vector<std::vector<ScoredItem>> neighbours;      // By item.
   std::map<std::string, std::vector<ScoredItem>> popular;   // By scope.
+  int64_t new_items = 0;                                // That nobody touched, placed by category and label.
   int64_t sessions = 0;
   SessionIndexArrays session_index;
 };

@@ -123,6 +123,7 @@ v1::Config DefaultConfig() {
   batch->set_list_length(100);
   batch->set_neighbours(50);
   batch->set_popular_length(500);
+  batch->set_new_item_weight(0.5);
   batch->set_sessions_per_item(1500);
   batch->set_popularity_half_life_days(30);
   batch->set_retained_generations(3);
@@ -212,6 +213,7 @@ absl::Status ValidateConfig(const v1::Config& config) {
       {"batch.list_length", double(batch.list_length()), 1, 1000},
       {"batch.neighbours", double(batch.neighbours()), 1, 1000},
       {"batch.popular_length", double(batch.popular_length()), 1, 10000},
+      {"batch.new_item_weight", batch.new_item_weight(), 0, 1},
       {"batch.sessions_per_item", double(batch.sessions_per_item()), 1, 100000},
       {"batch.popularity_half_life_days", batch.popularity_half_life_days(), 1e-3, 1e5},
       {"batch.retained_generations", double(batch.retained_generations()), 2, 1000},

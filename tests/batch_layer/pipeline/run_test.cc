@@ -25,10 +25,14 @@
 namespace tributary::batch {
 namespace {
 
+using testing::AllOf;
+using testing::AnyOf;
 using testing::Contains;
 using testing::ElementsAre;
+using testing::Ge;
 using testing::IsEmpty;
 using testing::Not;
+using testing::SizeIs;
 
 class RunTest : public testing::Test {
  protected:
@@ -302,6 +306,50 @@ TEST_F(RunTest, EachSegmentOfUsersHasItsPopularItemsWithoutWhoRefused) {
   ASSERT_TRUE(reader->FindPopular(PopularSegmentScope("new"), &popular).ok());
   EXPECT_THAT(Names(*reader, popular), ElementsAre("i2"));
   EXPECT_TRUE(absl::IsNotFound(reader->FindPopular(PopularSegmentScope(""), &popular)));
+}
+
+TEST_F(RunTest, AnItemThatNobodyTouchedStandsInTheListsOfThoseWhoLikeItsKind) {
+  config_.mutable_batch()->set_list_length(20);
+  SomeShopping();   // Even users buy i0 .. i5, odd ones i10 .. i15.
+  for (int item = 0; item < 6; ++item) {
+    PutItem(absl::StrCat("i", item), "lamps");
+    PutItem(absl::StrCat("i1", item), "chairs");
+  }
+  PutItem("new lamp", "lamps");
+  PutItem("new something", "of its own");
+  const auto place = [&](const SnapshotReader& reader, const std::string& user, const std::string& item) {
+    v1::SnapshotUser entry;
+    EXPECT_TRUE(reader.FindUser(user, &entry).ok());
+    const std::vector<std::string> names = Names(reader, entry.list());
+    const auto found = std::find(names.begin(), names.end(), item);
+    return found == names.end() ? 1000 : found - names.begin();
+  };
+  const auto report = Run();
+  ASSERT_TRUE(report.ok()) << report.status();
+  auto reader = Open(*report);
+  EXPECT_LT(place(*reader, "u0", "new lamp"), place(*reader, "u0", "i10"));
+  EXPECT_GT(place(*reader, "u1", "new lamp"), place(*reader, "u1", "i15"));
+  EXPECT_GE(place(*reader, "u0", "new something"), 12) << "behind all that anybody touched";
+  const auto neighbours = [&](const std::string& item) {
+    std::vector<std::string> names;
+    for (uint32_t i = 0; i < reader->item_count(); ++i) {
+      for (const ScoredItem& scored : reader->Neighbours(ItemNumber{i})) {
+        if (reader->ReadItem(ItemNumber{i})->item_id() == item) {
+          names.push_back(reader->ReadItem(scored.item)->item_id());
+        }
+      }
+    }
+    return names;
+  };
+  EXPECT_THAT(neighbours("new lamp"), AllOf(SizeIs(Ge(6)), Not(Contains("new lamp"))));
+  EXPECT_THAT(neighbours("new lamp").front(), AnyOf("i0", "i1", "i2", "i3", "i4", "i5"));
+  EXPECT_THAT(neighbours("new something"), IsEmpty());
+
+  config_.mutable_batch()->set_new_item_weight(0);
+  const auto without = Run();
+  ASSERT_TRUE(without.ok()) << without.status();
+  reader = Open(*without);
+  EXPECT_GE(place(*reader, "u0", "new lamp"), 12);
 }
 
 // Whether a file under `dir` has the text in it.
