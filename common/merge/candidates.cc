@@ -57,8 +57,10 @@ void Merger::Prefetch(absl::Span<const ScoredItem> list, bool records) const {
 }
 
 // True when nothing but the list decides the order of its items: no factor is other than 1, and no other source has any.
+// Who asks why an item is not there wants its place far down the list, too.
 bool Merger::PersonalIsRanking() const {
-  return b_.session_slots.empty() && b_.boosts.empty() && (in_.rules == nullptr || in_.rules->empty()) &&
+  return in_.kind == MergeKind::kRecommend && !in_.explain && b_.session_slots.empty() && b_.boosts.empty() &&
+         (in_.rules == nullptr || in_.rules->empty()) &&
          std::is_sorted(in_.personal.begin(), in_.personal.end(),
                         [](const ScoredItem& a, const ScoredItem& b) { return a.score > b.score; });
 }
@@ -153,8 +155,8 @@ void Merger::ChooseSessionCandidates(double weight, size_t most) {
   }
   b_.session_slots.erase(std::remove_if(b_.session_slots.begin(), b_.session_slots.end(),
                                         [&](uint32_t index) {
-                                          slots[index].session = !slots[index].excluded;
-                                          return slots[index].excluded;
+                                          slots[index].session = !slots[index].excluded();
+                                          return slots[index].excluded();
                                         }),
                          b_.session_slots.end());
   if (b_.session_slots.size() > most) {
@@ -184,7 +186,35 @@ void Merger::AddSession() {
   }
   CollectSeeds();
   AddNeighbours(b_.seeds, /*weigh_by_recency=*/true);
-  ChooseSessionCandidates(in_.weights.session, kSessionCandidates);
+  ChooseSessionCandidates(in_.weights.session,
+                          in_.kind == MergeKind::kScore ? b_.session_slots.size() : kSessionCandidates);
+}
+
+// Popular items tell apart what neither list nor session knows.
+void Merger::AddScored() {
+  std::vector<uint32_t>& wanted = b_.session_slots;
+  wanted.clear();
+  for (const ItemNumber item : in_.score_items) {
+    if (Known(item)) {
+      wanted.push_back(IndexOf(SlotOf(item)));
+      b_.slots.entries()[wanted.back()].wanted = true;
+    }
+  }
+  if (in_.views != nullptr) {
+    const absl::Span<const ScoredItem> popular = in_.views->Popular();
+    const double best = BestOf(popular);
+    for (const ScoredItem& scored : popular) {
+      Slot* slot = best > 0 && Known(scored.item) ? b_.slots.Find(Value(scored.item)) : nullptr;
+      if (slot != nullptr && slot->wanted && !slot->personal && !slot->session) {
+        slot->fallback = true;
+        slot->fallback_source = CandidateSource::kPopular;
+        slot->fallback_part = in_.weights.fallback * kLowerStep * scored.score / best;
+      }
+    }
+  }
+  for (const uint32_t index : wanted) {
+    Admit(index);
+  }
 }
 
 void Merger::AddPins() {
@@ -273,20 +303,17 @@ void Merger::AddPopular(absl::Span<const ScoredItem> list, CandidateSource sourc
 
 void Merger::Admit(uint32_t index) {
   Slot& slot = b_.slots.entries()[index];
-  if (slot.considered || slot.excluded) {
+  if (slot.considered || slot.excluded()) {
     return;
   }
   slot.considered = true;
   const ItemNumber item{slot.number};
-  if (!catalogue_.IsAvailable(item, in_.now_unix_ms) || (in_.filter != nullptr && !PassesFilter(item))) {
-    return;
-  }
   Candidate candidate{.slot = index, .item = item};
-  double factor = b_.boosts.empty() ? 1.0 : b_.boosts.FactorOf(catalogue_, item);
-  if (in_.rules != nullptr && !ApplyRules(item, &factor, &candidate.pin, nullptr)) {
+  RuleIndex hidden{};
+  slot.absence = JudgeItem(item, &candidate.score, &candidate.pin, &hidden);
+  if (slot.excluded()) {
     return;
   }
-  candidate.score = factor;
   b_.candidates.push_back(candidate);
   if (in_.max_per_category == 0) {
     ++able_;
@@ -299,32 +326,45 @@ void Merger::Admit(uint32_t index) {
   }
 }
 
-bool Merger::PassesFilter(ItemNumber item) const {
+Absence Merger::JudgeItem(ItemNumber item, double* factor, double* pin, RuleIndex* hidden) const {
+  if (!catalogue_.IsAvailable(item, in_.now_unix_ms)) {
+    return catalogue_.IsDeleted(item) ? Absence::kDeleted : Absence::kUnavailable;
+  }
+  if (in_.filter != nullptr) {
+    if (const Absence absence = JudgeByFilter(item); absence != Absence::kNone) {
+      return absence;
+    }
+  }
+  *factor = b_.boosts.empty() ? 1.0 : b_.boosts.FactorOf(catalogue_, item);
+  return in_.rules != nullptr && !ApplyRules(item, factor, pin, hidden, nullptr) ? Absence::kHidden : Absence::kNone;
+}
+
+Absence Merger::JudgeByFilter(ItemNumber item) const {
   const ItemFilter& filter = *in_.filter;
   const absl::Span<const CategoryNumber> categories = catalogue_.Categories(item);
   if (filter.only_included_categories && !Intersect(categories, filter.include_categories)) {
-    return false;
+    return Absence::kCategoryNotIncluded;
   }
   if (!filter.exclude_categories.empty() && Intersect(categories, filter.exclude_categories)) {
-    return false;
+    return Absence::kCategoryExcluded;
   }
   const absl::Span<const LabelNumber> labels = catalogue_.Labels(item);
   if (filter.only_included_labels && !Intersect(labels, filter.include_labels)) {
-    return false;
+    return Absence::kLabelNotIncluded;
   }
   if (!filter.exclude_labels.empty() && Intersect(labels, filter.exclude_labels)) {
-    return false;
+    return Absence::kLabelExcluded;
   }
   if (filter.min_price || filter.max_price) {
     const std::optional<double> price = catalogue_.Price(item);
     if (!price || (filter.min_price && *price < *filter.min_price) || (filter.max_price && *price > *filter.max_price)) {
-      return false;
+      return Absence::kPrice;
     }
   }
-  return true;
+  return Absence::kNone;
 }
 
-bool Merger::ApplyRules(absl::Span<const RuleIndex> rules, double* factor, double* pin,
+bool Merger::ApplyRules(absl::Span<const RuleIndex> rules, double* factor, double* pin, RuleIndex* hidden,
                         std::vector<MergeReason>* reasons) const {
   for (const RuleIndex index : rules) {
     const RuleSet::Rule& rule = in_.rules->rule(index);
@@ -332,6 +372,7 @@ bool Merger::ApplyRules(absl::Span<const RuleIndex> rules, double* factor, doubl
       continue;
     }
     if (rule.action == v1::HIDE) {
+      *hidden = index;
       return false;
     }
     if (rule.action == v1::PIN) {
@@ -349,21 +390,22 @@ bool Merger::ApplyRules(absl::Span<const RuleIndex> rules, double* factor, doubl
   return true;
 }
 
-bool Merger::ApplyRules(ItemNumber item, double* factor, double* pin, std::vector<MergeReason>* reasons) const {
+bool Merger::ApplyRules(ItemNumber item, double* factor, double* pin, RuleIndex* hidden,
+                        std::vector<MergeReason>* reasons) const {
   const RuleSet& rules = *in_.rules;
   if (rules.empty()) {
     return true;
   }
-  if (!ApplyRules(rules.ForItem(item), factor, pin, reasons)) {
+  if (!ApplyRules(rules.ForItem(item), factor, pin, hidden, reasons)) {
     return false;
   }
   for (const CategoryNumber category : catalogue_.Categories(item)) {
-    if (!ApplyRules(rules.ForCategory(category), factor, pin, reasons)) {
+    if (!ApplyRules(rules.ForCategory(category), factor, pin, hidden, reasons)) {
       return false;
     }
   }
   for (const LabelNumber label : catalogue_.Labels(item)) {
-    if (!ApplyRules(rules.ForLabel(label), factor, pin, reasons)) {
+    if (!ApplyRules(rules.ForLabel(label), factor, pin, hidden, reasons)) {
       return false;
     }
   }

@@ -41,6 +41,8 @@ absl::Status Merge(const MergeInput& input, MergeScratch* scratch, MergeResult* 
   result->items.clear();
   result->reasons.clear();
   result->unknown_user = result->list_short = result->truncated = result->more = false;
+  result->explanation.reset();
+  result->absent.clear();
   if (absl::Status status = Validate(input); !status.ok()) {
     return status;
   }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -28,8 +29,10 @@ enum class CandidateSource : uint8_t {
   kNeighbour = 3,
   kSegmentPopular = 4,
   kCategoryPopular = 5,
+  kTrending = 6,
   kPopular = 7,
   kPinned = 9,
+  kLatest = 10,
 };
 
 // A snapshot's lists, in memory: nothing here waits. Lists are best first, scores finite and >= 0; an unknown item,
@@ -71,6 +74,32 @@ enum class MergeKind : uint8_t {
   kRecommend,   // Personal list and session, then the fallback ladder; boosts, rules, pins.
   kSimilar,     // Neighbours of `similar_to`; rules but pins; the user's suppressions.
   kPopular,     // Popular items of `popular_category`, of `segment` if `popular_in_segment`, or overall; rules but pins.
+  kList,        // The items of `list`; rules but pins.
+  kScore,       // The items of `score_items` and no others, by all sources of kRecommend and the popular items; boosts, rules
+                // but pins. An item that no source has scores 0.
+};
+
+// Why an item is not in an answer.
+enum class Absence : uint8_t {
+  kNone,                 // It is.
+  kOwned,                // Bought, and not for long enough.
+  kRejected,             // Disliked or rated low.
+  kSeen,                 // And the request leaves out what was seen.
+  kInBasket,             // Or the current item.
+  kShownBefore,          // On the pages before.
+  kAskedAbout,           // One of `similar_to`.
+  kExcludedItem,         // By the filter, as the next five.
+  kCategoryNotIncluded,
+  kCategoryExcluded,
+  kLabelNotIncluded,
+  kLabelExcluded,
+  kPrice,
+  kDeleted,
+  kUnavailable,          // Out of stock, or outside its availability.
+  kHidden,               // By a rule.
+  kCapped,               // By the diversity cap.
+  kRankedTooLow,         // It comes after the page.
+  kNotCandidate,         // No source had it, or none that was needed.
 };
 
 // All that one answer rests on. Borrowed for the call. What is unset is absent.
@@ -102,7 +131,11 @@ struct MergeInput {
   absl::Span<const ItemNumber> similar_to;   // For kSimilar.
   std::optional<CategoryNumber> popular_category;   // For kPopular.
   bool popular_in_segment = false;                  // For kPopular.
+  absl::Span<const ScoredItem> list;                // For kList, best first.
+  CandidateSource list_source{};                    // Of `list`.
+  absl::Span<const ItemNumber> score_items;         // For kScore.
   bool without_reasons = false;
+  std::optional<ItemNumber> explain;         // Set: MergeResult::explanation says why it is or is not in the answer.
 };
 
 // The event behind an adjustment.
@@ -133,6 +166,17 @@ struct MergedItem {
   uint32_t reason_count = 0;
 };
 
+// Why one item is, or is not, in the answer: found by the merge that made it.
+struct MergeExplanation {
+  Absence absence = Absence::kNone;
+  int rank = 0;                         // From 1: in the answer; of kCapped and kRankedTooLow among all candidates. 0: none.
+  int candidates = 0;                   // That ranked.
+  std::optional<EventCause> cause;      // Of kOwned, kRejected, kSeen.
+  std::optional<RuleIndex> rule;        // Of kHidden.
+  std::optional<CategoryNumber> category;   // Of kCapped.
+  std::optional<MergedItem> item;       // Score and reasons, when it ranked.
+};
+
 struct MergeResult {
   std::vector<MergedItem> items;      // Best first.
   std::vector<MergeReason> reasons;
@@ -140,6 +184,8 @@ struct MergeResult {
   bool list_short = false;            // Fewer items than the limit.
   bool truncated = false;             // The user is over the limit of live facts: outside the seam's promise.
   bool more = false;                  // Another page has at least one item.
+  std::optional<MergeExplanation> explanation;           // Of MergeInput::explain.
+  std::vector<std::pair<Absence, int32_t>> absent;       // When there are no items: how many each cause kept out, if any.
 
   absl::Span<const MergeReason> ReasonsOf(const MergedItem& item) const {
     return absl::MakeConstSpan(reasons).subspan(item.first_reason, item.reason_count);

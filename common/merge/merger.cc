@@ -27,14 +27,14 @@ absl::Status Merger::Run() {
   const size_t looked_at = b_.facts.empty() ? 2 * static_cast<size_t>(in_.limit) : in_.personal.size();
   Prefetch(in_.personal.subspan(0, looked_at), /*records=*/true);
   MarkHistory();
-  Exclude(in_.basket);
-  Exclude(in_.shown);
-  Exclude(in_.similar_to);
+  Exclude(in_.basket, Absence::kInBasket);
+  Exclude(in_.shown, Absence::kShownBefore);
+  Exclude(in_.similar_to, Absence::kAskedAbout);
   if (in_.current_item) {
-    Exclude(absl::MakeConstSpan(&*in_.current_item, 1));
+    Exclude(absl::MakeConstSpan(&*in_.current_item, 1), Absence::kInBasket);
   }
   if (in_.filter != nullptr) {
-    Exclude(in_.filter->exclude_items);
+    Exclude(in_.filter->exclude_items, Absence::kExcludedItem);
   }
 
   switch (in_.kind) {
@@ -63,9 +63,18 @@ absl::Status Merger::Run() {
         }
       }
       break;
+    case MergeKind::kList:
+      AddPopular(in_.list, in_.list_source, /*weight=*/1, in_.list.size());
+      break;
+    case MergeKind::kScore:
+      b_.boosts.Compute(b_.facts, catalogue_, policy_, in_.now_unix_ms);
+      AddSession();
+      AddPersonal();
+      AddScored();
+      break;
   }
   const std::vector<Slot>& slots = b_.slots.entries();
-  for (uint32_t index = 0; index < slots.size(); ++index) {
+  for (uint32_t index = 0; index < slots.size() && in_.kind != MergeKind::kScore; ++index) {
     if (slots[index].personal || slots[index].session) {
       Admit(index);
     }
@@ -79,7 +88,16 @@ absl::Status Merger::Run() {
     }
   }
   Rank();
+  if (in_.explain) {
+    ExplainRank(*in_.explain, &result_.explanation.emplace());
+  }
   Emit();
+  if (in_.explain) {
+    Explain(*in_.explain, &*result_.explanation);
+  }
+  if (result_.items.empty()) {
+    CountAbsent();
+  }
   return absl::OkStatus();
 }
 
@@ -116,9 +134,18 @@ void Merger::MarkHistory() {
 }
 
 void Merger::MarkItem(absl::Span<const Decision> decisions) {
+  const Decision* cause = nullptr;
+  if (const Absence absence = JudgeDecisions(decisions, &cause); absence != Absence::kNone) {
+    Slot& slot = SlotOf(decisions.front().item);
+    slot.absence = absence;
+    slot.rejected = absence == Absence::kRejected;
+  }
+}
+
+Absence Merger::JudgeDecisions(absl::Span<const Decision> decisions, const Decision** cause) const {
   const Decision* trade = nullptr;
   const Decision* opinion = nullptr;
-  bool seen = false;
+  const Decision* seen = nullptr;
   const auto keep_latest = [](const Decision*& latest, const Decision& decision) {
     if (latest == nullptr || latest->key < decision.key) {
       latest = &decision;
@@ -127,7 +154,7 @@ void Merger::MarkItem(absl::Span<const Decision> decisions) {
   for (const Decision& decision : decisions) {
     switch (decision.kind) {
       case v1::PURCHASE:
-        seen = true;
+        keep_latest(seen, decision);
         keep_latest(trade, decision);
         break;
       case v1::RETURN:
@@ -135,7 +162,7 @@ void Merger::MarkItem(absl::Span<const Decision> decisions) {
         break;
       case v1::LIKE:
       case v1::RATING:
-        seen = true;
+        keep_latest(seen, decision);
         keep_latest(opinion, decision);
         break;
       case v1::DISLIKE:
@@ -143,7 +170,7 @@ void Merger::MarkItem(absl::Span<const Decision> decisions) {
         break;
       case v1::VIEW:
       case v1::CLICK:
-        seen = true;
+        keep_latest(seen, decision);
         break;
       default:
         break;
@@ -155,17 +182,24 @@ void Merger::MarkItem(absl::Span<const Decision> decisions) {
       opinion != nullptr &&
       (opinion->kind == v1::DISLIKE ||
        (opinion->kind == v1::RATING && opinion->value_micros <= policy_.dislike_rating_at_most_micros));
-  if (owned || rejected || (seen && in_.exclude_seen)) {
-    Slot& slot = SlotOf(decisions.front().item);
-    slot.excluded = true;
-    slot.rejected = rejected;
+  if (rejected) {
+    *cause = opinion;
+    return Absence::kRejected;
   }
+  if (owned) {
+    *cause = trade;
+    return Absence::kOwned;
+  }
+  *cause = seen;
+  return seen != nullptr && in_.exclude_seen ? Absence::kSeen : Absence::kNone;
 }
 
-void Merger::Exclude(absl::Span<const ItemNumber> items) {
+void Merger::Exclude(absl::Span<const ItemNumber> items, Absence absence) {
   for (const ItemNumber item : items) {
     if (Known(item)) {
-      SlotOf(item).excluded = true;
+      if (Slot& slot = SlotOf(item); !slot.excluded()) {
+        slot.absence = absence;
+      }
     }
   }
 }
@@ -187,15 +221,17 @@ void Merger::Rank() {
   }
 }
 
+bool Merger::ComesBefore(const Ranked& a, const Ranked& b) const {
+  if (a.order != b.order) {
+    return a.order > b.order;
+  }
+  return catalogue_.Id(b_.candidates[a.candidate].item) < catalogue_.Id(b_.candidates[b.candidate].item);
+}
+
 // A heap gives the best first and sorts no further than the page.
 void Merger::Emit() {
   std::vector<Ranked>& heap = b_.ranked;
-  const auto comes_later = [this](const Ranked& a, const Ranked& b) {
-    if (a.order != b.order) {
-      return a.order < b.order;
-    }
-    return catalogue_.Id(b_.candidates[a.candidate].item) > catalogue_.Id(b_.candidates[b.candidate].item);
-  };
+  const auto comes_later = [this](const Ranked& a, const Ranked& b) { return ComesBefore(b, a); };
   std::make_heap(heap.begin(), heap.end(), comes_later);
   while (!heap.empty()) {
     std::pop_heap(heap.begin(), heap.end(), comes_later);
@@ -207,6 +243,7 @@ void Merger::Emit() {
           candidate.pin < 0) {
         // The next page counts anew: what the cap keeps out here is for there.
         result_.more = true;
+        ++capped_;
         continue;
       }
     }
@@ -214,19 +251,18 @@ void Merger::Emit() {
       result_.more = true;
       break;
     }
-    EmitItem(candidate);
+    result_.items.push_back(ItemOf(candidate));
   }
   result_.list_short = static_cast<int>(result_.items.size()) < in_.limit;
 }
 
-void Merger::EmitItem(const Candidate& candidate) {
-  MergedItem& item = result_.items.emplace_back();
-  item.item = candidate.item;
+MergedItem Merger::ItemOf(const Candidate& candidate) {
+  MergedItem item{.item = candidate.item};
   item.score = best_ > 0 ? static_cast<float>(std::floor(candidate.score * (kRankSteps / best_) + 0.5) / kRankSteps * best_)
                          : 0;
   item.first_reason = static_cast<uint32_t>(result_.reasons.size());
   if (in_.without_reasons) {
-    return;
+    return item;
   }
   const Slot& slot = b_.slots.entries()[candidate.slot];
   const auto add_source = [&](CandidateSource source, double part) {
@@ -243,7 +279,7 @@ void Merger::EmitItem(const Candidate& candidate) {
   if (slot.fallback) {
     add_source(slot.fallback_source, slot.fallback_part);
   }
-  if (!slot.personal && !slot.session && !slot.fallback) {
+  if (!slot.personal && !slot.session && !slot.fallback && candidate.pin >= 0) {
     add_source(CandidateSource::kPinned, 0);
   }
   if (!b_.boosts.empty()) {
@@ -252,9 +288,85 @@ void Merger::EmitItem(const Candidate& candidate) {
   if (in_.rules != nullptr) {
     double factor = 1;
     double pin = -1;
-    ApplyRules(candidate.item, &factor, &pin, &result_.reasons);
+    RuleIndex hidden{};
+    ApplyRules(candidate.item, &factor, &pin, &hidden, &result_.reasons);
   }
   item.reason_count = static_cast<uint32_t>(result_.reasons.size()) - item.first_reason;
+  return item;
+}
+
+void Merger::ExplainRank(ItemNumber item, MergeExplanation* explanation) {
+  explanation->candidates = static_cast<int>(b_.ranked.size());
+  const auto is_item = [&](const Ranked& ranked) { return b_.candidates[ranked.candidate].item == item; };
+  if (const auto found = std::find_if(b_.ranked.begin(), b_.ranked.end(), is_item); found != b_.ranked.end()) {
+    explanation->rank = 1 + static_cast<int>(std::count_if(b_.ranked.begin(), b_.ranked.end(), [&](const Ranked& other) {
+                          return ComesBefore(other, *found);
+                        }));
+    explanation->item = ItemOf(b_.candidates[found->candidate]);
+  }
+}
+
+void Merger::Explain(ItemNumber item, MergeExplanation* explanation) const {
+  if (explanation->item) {
+    const std::vector<MergedItem>& shown = result_.items;
+    const auto found =
+        std::find_if(shown.begin(), shown.end(), [&](const MergedItem& merged) { return merged.item == item; });
+    if (found != shown.end()) {
+      explanation->rank = 1 + static_cast<int>(found - shown.begin());
+      return;
+    }
+    // Emit goes by rank, and passes over nothing that comes before the last item of the page but for the cap.
+    const bool passed_over = explanation->rank <= static_cast<int>(shown.size()) + capped_;
+    explanation->absence = passed_over ? Absence::kCapped : Absence::kRankedTooLow;
+    if (passed_over) {
+      explanation->category = catalogue_.Categories(item).front();
+    }
+    return;
+  }
+  const Slot* slot = Known(item) ? b_.slots.Find(Value(item)) : nullptr;
+  double factor = 1;
+  double pin = -1;
+  RuleIndex hidden{};
+  explanation->absence = !Known(item)                       ? Absence::kDeleted
+                         : slot != nullptr && slot->excluded() ? slot->absence
+                                                               : JudgeItem(item, &factor, &pin, &hidden);
+  switch (explanation->absence) {
+    case Absence::kNone:
+      explanation->absence = Absence::kNotCandidate;
+      break;
+    case Absence::kHidden:
+      JudgeItem(item, &factor, &pin, &hidden);
+      explanation->rule = hidden;
+      break;
+    case Absence::kOwned:
+    case Absence::kRejected:
+    case Absence::kSeen: {
+      const Decision* cause = nullptr;
+      JudgeDecisions(history_->Find(item), &cause);
+      explanation->cause = EventCause{.type = cause->kind,
+                                      .position = cause->key.position,
+                                      .event_time_unix_ms = cause->key.event_time_unix_ms};
+      break;
+    }
+    default:
+      break;
+  }
+}
+
+void Merger::CountAbsent() {
+  for (const Slot& slot : b_.slots.entries()) {
+    if (!slot.excluded()) {
+      continue;
+    }
+    const auto found = std::find_if(result_.absent.begin(), result_.absent.end(),
+                                    [&](const auto& count) { return count.first == slot.absence; });
+    if (found != result_.absent.end()) {
+      ++found->second;
+    } else {
+      result_.absent.emplace_back(slot.absence, 1);
+    }
+  }
+  std::sort(result_.absent.begin(), result_.absent.end());
 }
 
 }  // namespace tributary

@@ -18,17 +18,20 @@ struct MergeScratch::Buffers {
   // All that one request says of an item: why it must not be shown, and what the sources give it.
   struct Slot {
     uint32_t number = 0;            // Of the item.
-    bool excluded = false;          // Never shown in this answer.
+    Absence absence = Absence::kNone;   // Why it is never shown in this answer.
     bool rejected = false;          // Disliked or rated low: its neighbours are no candidates either.
     bool seed = false;              // Its neighbours were added.
     bool considered = false;        // Admit has seen it.
     bool personal = false;          // In the source.
     bool session = false;
     bool fallback = false;
+    bool wanted = false;            // One of MergeInput::score_items.
     CandidateSource fallback_source{};
     double personal_part = 0;       // Normalised and weighted.
     double session_part = 0;        // Raw until the session's candidates are chosen, then as personal_part.
     double fallback_part = 0;
+
+    bool excluded() const { return absence != Absence::kNone; }
   };
   // An item that may be shown.
   struct Candidate {
@@ -88,7 +91,9 @@ class Merger {
   // What must not be shown.
   void MarkHistory();
   void MarkItem(absl::Span<const Decision> decisions);
-  void Exclude(absl::Span<const ItemNumber> items);
+  // Why what the user did with one item keeps it out, and the decision that does.
+  Absence JudgeDecisions(absl::Span<const Decision> decisions, const Decision** cause) const;
+  void Exclude(absl::Span<const ItemNumber> items, Absence absence);
 
   // Sources.
   bool PersonalIsRanking() const;
@@ -97,6 +102,7 @@ class Merger {
   void CollectSeeds();
   void AddNeighbours(absl::Span<const ItemNumber> seeds, bool weigh_by_recency);
   void ChooseSessionCandidates(double weight, size_t most);
+  void AddScored();
   void AddPins();
   void AddLadder();
   void AddCategoryPopular(double weight);
@@ -105,17 +111,26 @@ class Merger {
 
   // Turns what the sources gave into candidates.
   void Admit(uint32_t slot);
-  bool PassesFilter(ItemNumber item) const;
-  // False: a rule hides the item. Multiplies `factor`, raises `pin`; appends reasons unless null.
-  bool ApplyRules(ItemNumber item, double* factor, double* pin, std::vector<MergeReason>* reasons) const;
-  bool ApplyRules(absl::Span<const RuleIndex> rules, double* factor, double* pin,
+  // What the catalogue, the filter and the rules say of an item: why it may not be shown, or its factor and pin. `hidden`: the
+  // rule that hides it.
+  Absence JudgeItem(ItemNumber item, double* factor, double* pin, RuleIndex* hidden) const;
+  Absence JudgeByFilter(ItemNumber item) const;
+  // False: a rule hides the item, `hidden`. Multiplies `factor`, raises `pin`; appends reasons unless null.
+  bool ApplyRules(ItemNumber item, double* factor, double* pin, RuleIndex* hidden, std::vector<MergeReason>* reasons) const;
+  bool ApplyRules(absl::Span<const RuleIndex> rules, double* factor, double* pin, RuleIndex* hidden,
                   std::vector<MergeReason>* reasons) const;
   bool Enough() const { return able_ > in_.limit; }   // One more than asked for: says whether there is another page.
 
   // The answer.
   void Rank();
+  bool ComesBefore(const Ranked& a, const Ranked& b) const;
   void Emit();
-  void EmitItem(const Candidate& candidate);
+  MergedItem ItemOf(const Candidate& candidate);
+  // Between Rank and Emit: the item's place among all candidates, if it is one.
+  void ExplainRank(ItemNumber item, MergeExplanation* explanation);
+  // After Emit.
+  void Explain(ItemNumber item, MergeExplanation* explanation) const;
+  void CountAbsent();
 
   const MergeInput& in_;
   const Catalogue& catalogue_;
@@ -125,6 +140,7 @@ class Merger {
   const UserHistory* history_ = nullptr;   // The snapshot's with what is live.
   int able_ = 0;          // Candidates that the diversity cap lets through.
   double best_ = 0;
+  int capped_ = 0;        // Candidates that Emit passed over.
 };
 
 }  // namespace tributary

@@ -259,6 +259,80 @@ TEST_F(MergePropertyTest, PagesNeverRepeatAndEndWithEveryItemShown) {
   });
 }
 
+// Asking about an item changes nothing of the answer, and what is said of it is so.
+TEST_F(MergePropertyTest, WhatIsExplainedIsWhatIsServed) {
+  ForEachSeed([](Random& random, MergeWorld& world, RandomLog& log) {
+    world.input.limit = 1 + Below(random, 12);
+    world.input.max_per_category = Below(random, 4);
+    world.input.exclude_seen = Below(random, 2) == 0;
+    const Offset watermarks[2] = {Cut(random, log.facts[0]), Cut(random, log.facts[1])};
+    const std::vector<std::string> answer = AskAt(log, watermarks, &world);
+    const MergeResult expected = world.result;
+    ASSERT_FALSE(expected.explanation.has_value());
+    const std::set<std::string> suppressed = Suppressed(log, world.policy);
+    std::set<int> low_ranks;
+    int candidates = -1;
+    for (int i = 0; i < kItems; ++i) {
+      const std::string id = ItemId(i);
+      SCOPED_TRACE(id);
+      world.input.explain = world.Number(id);
+      ASSERT_EQ(AskAt(log, watermarks, &world), answer);
+      ASSERT_EQ(world.result.more, expected.more);
+      ASSERT_TRUE(world.result.explanation.has_value());
+      const MergeExplanation& explanation = *world.result.explanation;
+      const auto place = std::find(answer.begin(), answer.end(), id);
+      ASSERT_EQ(explanation.absence == Absence::kNone, place != answer.end());
+      ASSERT_EQ(explanation.absence == Absence::kOwned || explanation.absence == Absence::kRejected,
+                suppressed.contains(id));
+      ASSERT_EQ(explanation.cause.has_value(),
+                suppressed.contains(id) || explanation.absence == Absence::kSeen);
+      if (place != answer.end()) {
+        ASSERT_EQ(explanation.rank, place - answer.begin() + 1);
+        ASSERT_EQ(explanation.item->score, expected.items[place - answer.begin()].score);
+        ASSERT_EQ(explanation.item->reason_count, expected.items[place - answer.begin()].reason_count);
+      } else if (explanation.absence == Absence::kRankedTooLow) {
+        ASSERT_TRUE(low_ranks.insert(explanation.rank).second);
+        ASSERT_GT(explanation.rank, static_cast<int>(answer.size()));
+        ASSERT_LE(explanation.item->score, expected.items.back().score);
+      } else if (explanation.absence == Absence::kCapped) {
+        ASSERT_EQ(*explanation.category, world.catalogue->Categories(world.Number(id)).front());
+        ASSERT_GT(world.input.max_per_category, 0);
+      } else {
+        ASSERT_FALSE(explanation.item.has_value());
+      }
+      candidates = std::max(candidates, explanation.candidates);
+      ASSERT_EQ(explanation.candidates, candidates);
+    }
+  });
+}
+
+TEST_F(MergePropertyTest, AGivenListRanksAsTheWholeAnswerDoesWhereBothKnowTheItem) {
+  ForEachSeed([](Random& random, MergeWorld& world, RandomLog& log) {
+    world.input.limit = 100;
+    const Offset watermarks[2] = {Cut(random, log.facts[0]), Cut(random, log.facts[1])};
+    const std::vector<std::string> all = AskAt(log, watermarks, &world);
+    std::vector<std::string> expected;
+    std::vector<ItemNumber> asked;
+    for (int i = 0; i < kItems; ++i) {
+      const std::string id = ItemId(i);
+      const bool listed = std::any_of(world.personal.begin(), world.personal.end(),
+                                      [&](const auto& entry) { return entry.first == id; });
+      if (listed && Below(random, 2) == 0) {
+        asked.push_back(world.Number(id));
+      }
+    }
+    std::shuffle(asked.begin(), asked.end(), random);
+    for (const std::string& id : all) {
+      if (std::find(asked.begin(), asked.end(), world.Number(id)) != asked.end()) {
+        expected.push_back(id);
+      }
+    }
+    world.input.kind = MergeKind::kScore;
+    world.input.score_items = asked;
+    ASSERT_EQ(AskAt(log, watermarks, &world), expected);
+  });
+}
+
 // A list that is best first is read no further than the page needs; a shuffled one is read to its end.
 TEST_F(MergePropertyTest, ListThatIsTheRankingGivesWhatTheWholeListGives) {
   constexpr int kListed = 60;
