@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "batch_layer/learning/validation.h"
 #include "batch_layer/models/interaction_matrix.h"
+#include "batch_layer/pipeline/past_sessions.h"
 #include "common/status/status_macros.h"
 
 namespace tributary::batch {
@@ -16,8 +17,15 @@ constexpr int64_t kUserBytes = 160;               // An id twice, in a table and
 constexpr int64_t kItemBytes = 400;
 // An observation, and the same by row and by item in a matrix, made from interactions.
 constexpr int64_t kObservationBytes = sizeof(Observation) + 2 * (sizeof(uint32_t) + sizeof(float));
+constexpr int64_t kSessionBytes = 240;            // Twice as many as are kept while they are collected, then the index.
 constexpr int64_t kProfileBytes = 28;             // Of a profile, an observation.
 constexpr size_t kLeastSlice = 100'000;
+
+// What stays from the first event to the last view.
+int64_t ResidentBytes(const RunSize& size) {
+  const int64_t sessions = std::min(size.events / 2, static_cast<int64_t>(kMostSessions));
+  return kProgramBytes + size.users * kUserBytes + size.items * kItemBytes + sessions * kSessionBytes;
+}
 
 double Gib(int64_t bytes) { return static_cast<double>(bytes) / (1 << 30); }
 
@@ -38,16 +46,16 @@ int64_t LearningBytes(const RunSize& size, const v1::BatchConfig& config) {
                             ? 3 * size.items * size.items * int64_t{sizeof(float)}
                             : (size.users + 3 * size.items) * item_item.low_pass_dimensions() * int64_t{sizeof(float)};
   // Interactions go before the models come.
-  return kProgramBytes + size.users * kUserBytes + size.items * kItemBytes + size.observations * kObservationBytes +
+  return ResidentBytes(size) + size.observations * kObservationBytes +
          std::max(size.observations * int64_t{sizeof(Interaction)}, 2 * factors + links + model);
 }
 
 absl::StatusOr<MemoryPlan> PlanMemory(const RunSize& size, const v1::BatchConfig& config) {
   const int64_t learning = LearningBytes(size, config);
-  const int64_t names = kProgramBytes + size.users * kUserBytes + size.items * kItemBytes;
+  const int64_t resident = ResidentBytes(size);
   const int64_t observations = size.observations * int64_t{sizeof(Observation)};
   const auto with = [&](int64_t events, int64_t profiles) {
-    return std::max(learning, names + observations + events * int64_t{sizeof(DenseEvent)}) + profiles;
+    return std::max(learning, resident + observations + events * int64_t{sizeof(DenseEvent)}) + profiles;
   };
   const int64_t budget = config.memory_budget_bytes();
   const int64_t in_memory = with(size.events, size.observations * kProfileBytes);

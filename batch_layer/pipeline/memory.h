@@ -25,7 +25,7 @@ struct MemoryPlan {
   size_t events_in_memory = 0;     // EventStore::Options::in_memory.
 };
 
-// Names, and the models with the observations that they learn from.
+// Names, sessions, and the models with the observations that they learn from.
 int64_t LearningBytes(const RunSize& size, const v1::BatchConfig& config);
 
 // All events in memory where the budget has room for them, or there is none; else slices of an eighth of it.

@@ -12,6 +12,9 @@
 
 namespace tributary::batch {
 
+// Of the session index, the newest.
+inline constexpr size_t kMostSessions = 1'000'000;
+
 // One user's sessions for the session index, those of anonymous visits too, as it names nobody: the items of the events
 // from `from_unix_ms` on whose kind has a weight, in the order of event time.
 std::vector<PastSession> SessionsOf(absl::Span<const DenseEvent> events, const KindWeights& weights, int64_t from_unix_ms);

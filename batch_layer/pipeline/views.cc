@@ -24,7 +24,6 @@
 namespace tributary::batch {
 namespace {
 
-constexpr size_t kMostSessions = 1'000'000;  // Of the session index, the newest: some 150 MB while it is built.
 constexpr size_t kUsersPerBlock = 256;
 constexpr uint32_t kUsersPerSlice = 8192;         // Lists in memory at a time.
 constexpr uint32_t kUsersPerStep = 64 * 1024;     // Profiles and observations in pieces of their own at a time.
