@@ -1,4 +1,3 @@
-#include <google/protobuf/util/json_util.h>
 #include <google/protobuf/util/message_differencer.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -18,6 +17,7 @@
 #include "batch_layer/history/files.h"
 #include "batch_layer/history/forgotten_users.h"
 #include "batch_layer/history/history.h"
+#include "batch_layer/history/history_manifest.h"
 #include "batch_layer/history/parquet_file.h"
 #include "common/event/user_digest.h"
 #include "common/process/file_lock.h"
@@ -228,17 +228,11 @@ absl::Status ParquetHistory::ReadManifest() {
     return absl::OkStatus();
   }
   TRIBUTARY_RETURN_IF_ERROR(json.status());
-  // Fields of a newer format are no reason to call the file damaged: the version tells.
-  google::protobuf::util::JsonParseOptions lenient;
-  lenient.ignore_unknown_fields = true;
-  const auto parsed = google::protobuf::util::JsonStringToMessage(*json, &manifest_, lenient);
-  if (!parsed.ok()) {
-    return absl::DataLossError(absl::StrCat("history manifest is damaged: path=", Path(kManifestName), " cause=", parsed.message().ToString()));
+  absl::StatusOr<v1::HistoryManifest> manifest = HistoryManifestFromJson(*json);
+  if (!manifest.ok()) {
+    return absl::Status(manifest.status().code(), absl::StrCat(manifest.status().message(), ": path=", Path(kManifestName)));
   }
-  if (manifest_.format_version() > kHistoryFormatVersion) {
-    return absl::FailedPreconditionError(absl::StrCat("history has a newer format: path=", options_.dir, " format_version=",
-                                                      manifest_.format_version(), " known=", kHistoryFormatVersion));
-  }
+  manifest_ = *std::move(manifest);
   if (manifest_.events_topic() != options_.events_topic || manifest_.segment_size() != options_.segment_size) {
     return absl::FailedPreconditionError(absl::StrCat(
         "history belongs to another topic or segment size: path=", options_.dir, " topic=", manifest_.events_topic(),
@@ -287,13 +281,7 @@ absl::Status ParquetHistory::RemoveLeftovers() const {
 }
 
 absl::Status ParquetHistory::Replace(v1::HistoryManifest next) {
-  std::string json;
-  google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
-  options.preserve_proto_field_names = true;
-  const auto printed = google::protobuf::util::MessageToJsonString(next, &json, options);
-  CHECK(printed.ok()) << printed.message().ToString();
-  TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomically(Path(kManifestName), json));
+  TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomically(Path(kManifestName), HistoryManifestToJson(next)));
   manifest_ = std::move(next);
   return absl::OkStatus();
 }

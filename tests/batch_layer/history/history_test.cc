@@ -20,6 +20,7 @@
 namespace tributary::batch {
 namespace {
 
+using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -249,8 +250,25 @@ TEST_F(HistoryTest, AnotherTopicSegmentSizeOrNewerFormatIsRefused) {
 
 TEST_F(HistoryTest, ADamagedManifestIsDataLoss) {
   history_.reset();
-  dir_.Write("history/HISTORY.json", "{ not json");
-  EXPECT_EQ(TryOpen().status().code(), absl::StatusCode::kDataLoss);
+  const auto refused = [&](const std::string& json, const std::string& why) {
+    dir_.Write("history/HISTORY.json", json);
+    const absl::Status status = TryOpen().status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << json;
+    EXPECT_THAT(status.message(), AllOf(HasSubstr(why), HasSubstr("HISTORY.json")));
+  };
+  const auto with = [](const std::string& more) {
+    return absl::StrCat(R"({"format_version": 2, "events_topic": "events", "segment_size": 1024, )", more, "}");
+  };
+  refused("{ not json", "cause=");
+  refused(R"({"events_topic": "events", "segment_size": 1024})", "field=format_version");
+  refused(with(R"("segments": [{"file": "../LOCK", "end_offset": 4}])"), "field=segments.file");
+  refused(with(R"("segments": [{"file": "events/..", "end_offset": 4}])"), "field=segments.file");
+  refused(with(R"("segments": [{"begin_offset": 5, "end_offset": 4}])"), "field=segments.end_offset");
+  refused(with(R"("segments": [{"end_offset": 4}, {"begin_offset": 3, "end_offset": 5}])"), "field=segments.begin_offset");
+  refused(with(R"("segments": [{"end_offset": 4, "forgotten": 1}])"), "field=segments.forgotten");
+  refused(with(R"("imports": [{"name": "a"}])"), "field=import_catalogues");
+  refused(with(R"("gaps": [{"begin_offset": 5}])"), "field=gaps");
+  refused(with(R"("forgotten": [{"user_digest": "YQ=="}])"), "field=forgotten.user_digest");
 }
 
 constexpr CompactionLimits kMergeAll = {.file_bytes = 1 << 20, .min_files = 2};
