@@ -12,6 +12,7 @@
 #include "common/sync/mutex.h"
 #include "serving_layer/api/grpc_server.h"
 #include "serving_layer/context/context_publisher.h"
+#include "serving_layer/live_state/item_trends.h"
 #include "serving_layer/live_state/live_state.h"
 #include "serving_layer/live_state/topic_follower.h"
 #include "serving_layer/requests/event_publisher.h"
@@ -26,13 +27,16 @@ namespace {
 constexpr absl::Duration kLogRetry = absl::Milliseconds(100);
 // Between two looks at whether it is time to ask the log for its ends.
 constexpr absl::Duration kWatchInterval = absl::Milliseconds(20);
+// Between two looks at which live counts have changed.
+constexpr absl::Duration kTrendsInterval = absl::Seconds(1);
 
 }  // namespace
 
 struct ServingLayer::Impl {
-  Impl(const v1::Config& config_message, const MergePolicy& merge_policy, EventLog& log, const Clock& clock,
+  Impl(const v1::Config& config_message, const MergePolicy& merge_policy, EventLog& log, const Clock& system_clock,
        MetricsRegistry& metrics, std::function<void()> failure_callback)
       : config(config_message),
+        clock(system_clock),
         on_failure(std::move(failure_callback)),
         policy(merge_policy),
         topics(config.kafka().topic_prefix()),
@@ -40,7 +44,7 @@ struct ServingLayer::Impl {
         follower({.topics = topics}, log, clock, live, context, metrics, [this] { waits.Wake(); }),
         recommender({.stale_after = absl::Seconds(config.serving().stale_after_seconds()),
                      .segment_size = config.kafka().segment_size()},
-                    policy, clock, live, context, [this] { return follower.log_reachable(); }),
+                    policy, clock, live, context, trends, [this] { return follower.log_reachable(); }),
         snapshots({.snapshots_dir = config.storage().snapshots_dir(),
                    .block_cache_bytes = config.serving().block_cache_bytes()},
                   policy, clock, live, context, metrics) {}
@@ -83,6 +87,12 @@ struct ServingLayer::Impl {
     } while (!WaitForStop(kWatchInterval));
   }
 
+  void FollowTrends() {
+    do {
+      trends.RunOnce(clock.Now());
+    } while (!WaitForStop(kTrendsInterval));
+  }
+
   void Fail(const absl::Status& status) {
     {
       MutexLock lock(health_mutex);
@@ -107,10 +117,12 @@ struct ServingLayer::Impl {
   }
 
   const v1::Config config;
+  const Clock& clock;
   const std::function<void()> on_failure;
   const MergePolicy policy;
   const Topics topics;
   LiveState live;
+  ItemTrends trends{live};
   ContextPublisher context;
   FreshnessWaits waits;
   TopicFollower follower;
@@ -128,6 +140,7 @@ struct ServingLayer::Impl {
   std::atomic<bool> stopping{false};
   std::thread follower_thread;
   std::thread watch_thread;
+  std::thread trends_thread;
   std::thread snapshot_thread;
 };
 
@@ -151,6 +164,7 @@ absl::StatusOr<std::unique_ptr<ServingLayer>> ServingLayer::Start(const v1::Conf
                                                               .topics = impl->topics}));
   impl->follower_thread = std::thread([self = impl.get()] { self->Follow(); });
   impl->watch_thread = std::thread([self = impl.get()] { self->WatchLog(); });
+  impl->trends_thread = std::thread([self = impl.get()] { self->FollowTrends(); });
   impl->snapshot_thread = std::thread([self = impl.get()] { self->ManageSnapshots(); });
   return std::unique_ptr<ServingLayer>(new ServingLayer(std::move(impl)));
 }
@@ -180,6 +194,7 @@ void ServingLayer::Stop(absl::Duration grace) {
   }
   impl_->follower_thread.join();
   impl_->watch_thread.join();
+  impl_->trends_thread.join();
   impl_->snapshot_thread.join();
   impl_->publisher.reset();
 }

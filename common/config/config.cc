@@ -171,6 +171,9 @@ v1::Config DefaultConfig() {
   serving->set_stale_after_seconds(60);
   serving->set_snapshot_poll_ms(200);
   serving->set_block_cache_bytes(256LL << 20);
+  serving->set_http_connections(64);
+  serving->set_max_watchers(10'000);
+  serving->set_max_queue_ms(200);
 
   auto* merge = config.mutable_merge();
   merge->set_max_category_boost(2);
@@ -253,6 +256,9 @@ absl::Status ValidateConfig(const v1::Config& config) {
       {"serving.stale_after_seconds", double(serving.stale_after_seconds()), 1, 86400},
       {"serving.snapshot_poll_ms", double(serving.snapshot_poll_ms()), 10, 60000},
       {"serving.block_cache_bytes", double(serving.block_cache_bytes()), 1 << 20, 1e13},
+      {"serving.http_connections", double(serving.http_connections()), 1, 1000},
+      {"serving.max_watchers", double(serving.max_watchers()), 0, 1e6},
+      {"serving.max_queue_ms", double(serving.max_queue_ms()), 1, 60000},
       {"merge.max_category_boost", merge.max_category_boost(), 0, 1000},
       {"merge.purchase_suppression_days", double(merge.purchase_suppression_days()), 0, 36600},
       {"merge.dislike_rating_at_most", merge.dislike_rating_at_most(), 0, 10},

@@ -55,6 +55,8 @@ class Catalogue {
            now_unix_ms < record.available_until_unix_ms;
   }
   bool IsDeleted(ItemNumber item) const;
+  // Since when it may be shown; the smallest number: always.
+  int64_t AvailableFrom(ItemNumber item) const { return RecordOf(item).available_from_unix_ms; }
   // Asks the memory for what the accessors will read.
   void Prefetch(ItemNumber item) const { __builtin_prefetch(&RecordOf(item)); }
 

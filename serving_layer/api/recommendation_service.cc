@@ -133,4 +133,52 @@ grpc::ServerUnaryReactor* RecommendationServiceImpl::Popular(grpc::CallbackServe
   return RpcCall(popular_, context).Finish(parts_.recommender.Popular(*request, response));
 }
 
+grpc::ServerUnaryReactor* RecommendationServiceImpl::BatchRecommend(grpc::CallbackServerContext* context,
+                                                                    const v1::BatchRecommendRequest* request,
+                                                                    v1::BatchRecommendResponse* response) {
+  return RpcCall(batch_recommend_, context).Finish(parts_.recommender.BatchRecommend(*request, response));
+}
+
+grpc::ServerUnaryReactor* RecommendationServiceImpl::Trending(grpc::CallbackServerContext* context,
+                                                              const v1::TrendingRequest* request,
+                                                              v1::TrendingResponse* response) {
+  return RpcCall(trending_, context).Finish(parts_.recommender.Trending(*request, response));
+}
+
+grpc::ServerUnaryReactor* RecommendationServiceImpl::Latest(grpc::CallbackServerContext* context,
+                                                            const v1::LatestRequest* request,
+                                                            v1::LatestResponse* response) {
+  return RpcCall(latest_, context).Finish(parts_.recommender.Latest(*request, response));
+}
+
+grpc::ServerUnaryReactor* RecommendationServiceImpl::Score(grpc::CallbackServerContext* context,
+                                                           const v1::ScoreRequest* request,
+                                                           v1::ScoreResponse* response) {
+  return RpcCall(score_, context).Finish(parts_.recommender.Score(*request, response));
+}
+
+grpc::ServerUnaryReactor* RecommendationServiceImpl::RecentlyViewed(grpc::CallbackServerContext* context,
+                                                                    const v1::RecentlyViewedRequest* request,
+                                                                    v1::RecentlyViewedResponse* response) {
+  return RpcCall(recently_viewed_, context).Finish(parts_.recommender.RecentlyViewed(*request, response));
+}
+
+grpc::ServerUnaryReactor* RecommendationServiceImpl::GetProfile(grpc::CallbackServerContext* context,
+                                                                const v1::GetProfileRequest* request,
+                                                                v1::GetProfileResponse* response) {
+  return RpcCall(get_profile_, context).Finish(parts_.recommender.GetProfile(*request, response));
+}
+
+grpc::ServerUnaryReactor* RecommendationServiceImpl::Because(grpc::CallbackServerContext* context,
+                                                             const v1::BecauseRequest* request,
+                                                             v1::BecauseResponse* response) {
+  return RpcCall(because_, context).Finish(parts_.recommender.Because(*request, response));
+}
+
+grpc::ServerUnaryReactor* RecommendationServiceImpl::WhyNot(grpc::CallbackServerContext* context,
+                                                            const v1::WhyNotRequest* request,
+                                                            v1::WhyNotResponse* response) {
+  return RpcCall(why_not_, context).Finish(parts_.recommender.WhyNot(*request, response));
+}
+
 }  // namespace tributary::serving

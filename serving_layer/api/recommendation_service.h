@@ -19,6 +19,22 @@ class RecommendationServiceImpl final : public ServiceOf<v1::RecommendationServi
                                          v1::SimilarItemsResponse* response) override;
   grpc::ServerUnaryReactor* Popular(grpc::CallbackServerContext* context, const v1::PopularRequest* request,
                                     v1::PopularResponse* response) override;
+  grpc::ServerUnaryReactor* BatchRecommend(grpc::CallbackServerContext* context, const v1::BatchRecommendRequest* request,
+                                           v1::BatchRecommendResponse* response) override;
+  grpc::ServerUnaryReactor* Trending(grpc::CallbackServerContext* context, const v1::TrendingRequest* request,
+                                     v1::TrendingResponse* response) override;
+  grpc::ServerUnaryReactor* Latest(grpc::CallbackServerContext* context, const v1::LatestRequest* request,
+                                   v1::LatestResponse* response) override;
+  grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context, const v1::ScoreRequest* request,
+                                  v1::ScoreResponse* response) override;
+  grpc::ServerUnaryReactor* RecentlyViewed(grpc::CallbackServerContext* context, const v1::RecentlyViewedRequest* request,
+                                           v1::RecentlyViewedResponse* response) override;
+  grpc::ServerUnaryReactor* GetProfile(grpc::CallbackServerContext* context, const v1::GetProfileRequest* request,
+                                       v1::GetProfileResponse* response) override;
+  grpc::ServerUnaryReactor* Because(grpc::CallbackServerContext* context, const v1::BecauseRequest* request,
+                                    v1::BecauseResponse* response) override;
+  grpc::ServerUnaryReactor* WhyNot(grpc::CallbackServerContext* context, const v1::WhyNotRequest* request,
+                                   v1::WhyNotResponse* response) override;
 
  private:
   class MessagesOnArena;
@@ -28,6 +44,14 @@ class RecommendationServiceImpl final : public ServiceOf<v1::RecommendationServi
   RpcMetrics recommend_{parts_.metrics, "Recommend"};
   RpcMetrics similar_items_{parts_.metrics, "SimilarItems"};
   RpcMetrics popular_{parts_.metrics, "Popular"};
+  RpcMetrics batch_recommend_{parts_.metrics, "BatchRecommend"};
+  RpcMetrics trending_{parts_.metrics, "Trending"};
+  RpcMetrics latest_{parts_.metrics, "Latest"};
+  RpcMetrics score_{parts_.metrics, "Score"};
+  RpcMetrics recently_viewed_{parts_.metrics, "RecentlyViewed"};
+  RpcMetrics get_profile_{parts_.metrics, "GetProfile"};
+  RpcMetrics because_{parts_.metrics, "Because"};
+  RpcMetrics why_not_{parts_.metrics, "WhyNot"};
   std::unique_ptr<MessagesOnArena> messages_;
 };
 

@@ -1,5 +1,7 @@
 #include "serving_layer/context/context_publisher.h"
 
+#include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -8,6 +10,9 @@
 
 namespace tributary::serving {
 namespace {
+
+// Catalogue::AvailableFrom of what is not new.
+constexpr int64_t kAlways = std::numeric_limits<int64_t>::min();
 
 // Says which record was refused.
 absl::Status Refused(const LogRecord& record, const absl::Status& why) {
@@ -22,8 +27,12 @@ ContextPublisher::ContextPublisher()
     : catalogue_(std::make_shared<const Catalogue>()),
       rule_set_(std::make_shared<const RuleSet>()),
       rule_messages_(std::make_shared<const std::vector<v1::Rule>>()),
-      context_(std::make_unique<const ServingContext>(ServingContext{
-          .snapshot = nullptr, .catalogue = catalogue_, .rules = rule_set_, .rule_messages = rule_messages_})) {}
+      newest_(std::make_shared<const std::vector<ItemNumber>>()),
+      context_(std::make_unique<const ServingContext>(ServingContext{.snapshot = nullptr,
+                                                                     .catalogue = catalogue_,
+                                                                     .rules = rule_set_,
+                                                                     .rule_messages = rule_messages_,
+                                                                     .newest = newest_})) {}
 
 absl::Status ContextPublisher::ApplyItem(const LogRecord& record) {
   ItemChange change;
@@ -92,10 +101,41 @@ void ContextPublisher::Publish() {
     for (const std::string& item_id : changed_items_) {
       Put(item_id, *items_.FindAsWriter(item_id), builder);
     }
+    const std::shared_ptr<const Catalogue> before = std::exchange(catalogue_, std::move(builder).Build());
+    // Most changes are of stock and price.
+    const bool newest_changed =
+        std::any_of(changed_items_.begin(), changed_items_.end(), [&](const std::string& item_id) {
+          const std::optional<ItemNumber> item = catalogue_->Find(item_id);
+          const auto from = [&](const Catalogue& catalogue) {
+            return item && Value(*item) < catalogue.size() && !catalogue.IsDeleted(*item)
+                       ? catalogue.AvailableFrom(*item)
+                       : kAlways;
+          };
+          return from(*before) != from(*catalogue_);
+        });
+    if (newest_changed) {
+      newest_ = NewestOf(*catalogue_);
+    }
     changed_items_.clear();
-    catalogue_ = std::move(builder).Build();
   }
   PublishLocked();
+}
+
+std::shared_ptr<const std::vector<ItemNumber>> ContextPublisher::NewestOf(const Catalogue& catalogue) {
+  auto newest = std::make_shared<std::vector<ItemNumber>>();
+  for (uint32_t i = 0; i < catalogue.size(); ++i) {
+    if (catalogue.AvailableFrom(ItemNumber{i}) != kAlways && !catalogue.IsDeleted(ItemNumber{i})) {
+      newest->push_back(ItemNumber{i});
+    }
+  }
+  const auto newer = [&](ItemNumber a, ItemNumber b) {
+    const int64_t a_from = catalogue.AvailableFrom(a), b_from = catalogue.AvailableFrom(b);
+    return a_from != b_from ? a_from > b_from : catalogue.Id(a) < catalogue.Id(b);
+  };
+  const size_t kept = std::min(newest->size(), kNewestItems);
+  std::partial_sort(newest->begin(), newest->begin() + static_cast<ptrdiff_t>(kept), newest->end(), newer);
+  newest->resize(kept);
+  return newest;
 }
 
 void ContextPublisher::PublishLocked() {
@@ -111,8 +151,11 @@ void ContextPublisher::PublishLocked() {
     rule_set_ = std::make_shared<const RuleSet>(*rule_messages_, *catalogue_);
     rules_changed_ = false;
   }
-  context_.Publish(std::make_unique<const ServingContext>(ServingContext{
-      .snapshot = snapshot_, .catalogue = catalogue_, .rules = rule_set_, .rule_messages = rule_messages_}));
+  context_.Publish(std::make_unique<const ServingContext>(ServingContext{.snapshot = snapshot_,
+                                                                         .catalogue = catalogue_,
+                                                                         .rules = rule_set_,
+                                                                         .rule_messages = rule_messages_,
+                                                                         .newest = newest_}));
 }
 
 void ContextPublisher::Activate(std::shared_ptr<const LoadedSnapshot> snapshot) {
@@ -138,6 +181,7 @@ void ContextPublisher::Activate(std::shared_ptr<const LoadedSnapshot> snapshot) 
     changed_while_activating_.reset();
     changed_items_.clear();  // The builder has them all.
     catalogue_ = std::move(builder).Build();
+    newest_ = NewestOf(*catalogue_);
     old = std::exchange(snapshot_, std::move(snapshot));
     // Numbers start anew with the snapshot: no rule may keep those of the catalogue before.
     rules_changed_ = true;

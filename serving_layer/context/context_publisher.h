@@ -27,11 +27,15 @@ struct ServingContext {
   std::shared_ptr<const Catalogue> catalogue;          // The snapshot's items under the changes of `items`. Never null.
   std::shared_ptr<const RuleSet> rules;                // Never null.
   std::shared_ptr<const std::vector<v1::Rule>> rule_messages;   // By rule id. Never null.
+  // By the start of their availability, the latest first, then id; at most kNewestItems, none that always was. Never null.
+  std::shared_ptr<const std::vector<ItemNumber>> newest;
 
   Generation generation() const { return snapshot ? snapshot->generation() : Generation{0}; }
   // W; without a snapshot 0.
   Offset Watermark(PartitionId partition) const { return snapshot ? snapshot->Watermark(partition) : Offset{0}; }
 };
+
+inline constexpr size_t kNewestItems = 10'000;
 
 // What the company says of a user.
 struct UserInfo {
@@ -69,6 +73,8 @@ class ContextPublisher {
   using ItemChange = std::shared_ptr<const v1::Item>;
 
   static void Put(absl::string_view item_id, const ItemChange& change, CatalogueBuilder& builder);
+  // Linear in the catalogue.
+  static std::shared_ptr<const std::vector<ItemNumber>> NewestOf(const Catalogue& catalogue);
   void PublishLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Mutex mutex_;                                    // Between the writers.
@@ -83,6 +89,7 @@ class ContextPublisher {
   std::shared_ptr<const Catalogue> catalogue_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<const RuleSet> rule_set_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<const std::vector<v1::Rule>> rule_messages_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const std::vector<ItemNumber>> newest_ ABSL_GUARDED_BY(mutex_);
   Rcu<ServingContext> context_;
 };
 

@@ -12,6 +12,7 @@ namespace {
 using Strings = google::protobuf::RepeatedPtrField<std::string>;
 
 constexpr size_t kMaxTextLength = 1024;
+constexpr int64_t kMaxUnixSeconds = 253'402'300'799;  // The end of the year 9999.
 
 absl::Status Refused(absl::string_view field, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat(field, " ", why));
@@ -103,11 +104,14 @@ absl::Status Check(const v1::RecommendRequest& request) {
     return Refused("max_wait", absl::StrCat("must be 0 to ", absl::FormatDuration(kMaxFreshnessWait)));
   }
   TRIBUTARY_RETURN_IF_ERROR(CheckIds(request.recent_items(), kMaxListEntries, "recent_items"));
-  if (request.as_of_generation() != 0) {
-    return NotBuilt("as_of_generation");
+  if (request.as_of_generation() < 0) {
+    return Refused("as_of_generation", "must not be negative");
   }
   if (request.has_as_of_time()) {
-    return NotBuilt("as_of_time");
+    const google::protobuf::Timestamp& time = request.as_of_time();
+    if (time.seconds() < 0 || time.seconds() > kMaxUnixSeconds || time.nanos() < 0 || time.nanos() > 999'999'999) {
+      return Refused("as_of_time", "must be a time from 1970 to 9999");
+    }
   }
   if (!request.experiment_bucket().empty()) {
     return NotBuilt("experiment_bucket");
@@ -136,6 +140,114 @@ absl::Status Check(const v1::PopularRequest& request) {
   TRIBUTARY_RETURN_IF_ERROR(CheckLimit(request.limit()));
   return CheckFilter(request.filter());
 }
+
+absl::Status Check(const v1::BatchRecommendRequest& request) {
+  if (request.requests().empty()) {
+    return Refused("requests", "is required");
+  }
+  if (request.requests_size() > kMaxBatch) {
+    return Refused("requests", absl::StrCat("has more than ", kMaxBatch, " entries"));
+  }
+  for (int i = 0; i < request.requests_size(); ++i) {
+    const v1::RecommendRequest& one = request.requests(i);
+    absl::Status status = Check(one);
+    if (status.ok() && one.has_max_wait()) {
+      status = Refused("max_wait", "must be unset in a batch");
+    }
+    if (status.ok() && request.as_group()) {
+      v1::RecommendRequest others;
+      others.set_user_id(one.user_id());
+      if (one.user_id().empty()) {
+        status = Refused("user_id", "is required with as_group");
+      } else if (!one.page_token().empty()) {
+        status = Refused("page_token", "must be unset with as_group");
+      } else if (i > 0 && one.ByteSizeLong() != others.ByteSizeLong()) {
+        status = Refused("user_id", "is all that requests after the first may have with as_group");
+      }
+    }
+    if (!status.ok()) {
+      return absl::Status(status.code(), absl::StrCat("requests[", i, "].", status.message()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Duration Window(const v1::TrendingRequest& request) {
+  return request.has_window() ? absl::Seconds(request.window().seconds()) + absl::Nanoseconds(request.window().nanos())
+                              : kDefaultWindow;
+}
+
+absl::Status Check(const v1::TrendingRequest& request) {
+  if (!request.segment().empty()) {
+    return NotBuilt("segment");
+  }
+  if (Window(request) < kMinWindow || Window(request) > kMaxWindow) {
+    return Refused(
+        "window", absl::StrCat("must be ", absl::FormatDuration(kMinWindow), " to ", absl::FormatDuration(kMaxWindow)));
+  }
+  TRIBUTARY_RETURN_IF_ERROR(CheckText(request.category(), "category"));
+  TRIBUTARY_RETURN_IF_ERROR(CheckLimit(request.limit()));
+  return CheckFilter(request.filter());
+}
+
+absl::Status Check(const v1::LatestRequest& request) {
+  TRIBUTARY_RETURN_IF_ERROR(CheckText(request.category(), "category"));
+  TRIBUTARY_RETURN_IF_ERROR(CheckLimit(request.limit()));
+  return CheckFilter(request.filter());
+}
+
+absl::Status Check(const v1::ScoreRequest& request) {
+  TRIBUTARY_RETURN_IF_ERROR(ValidateId(request.user_id(), "user_id"));
+  if (request.item_ids().empty()) {
+    return Refused("item_ids", "is required");
+  }
+  return CheckIds(request.item_ids(), kMaxScoreItems, "item_ids");
+}
+
+absl::Status Check(const v1::RecentlyViewedRequest& request) {
+  TRIBUTARY_RETURN_IF_ERROR(ValidateId(request.user_id(), "user_id"));
+  return CheckLimit(request.limit());
+}
+
+absl::Status Check(const v1::GetProfileRequest& request) { return ValidateId(request.user_id(), "user_id"); }
+
+absl::Status Check(const v1::WatchRequest& request) {
+  const v1::RecommendRequest& watched = request.request();
+  absl::Status status = ValidateId(watched.user_id(), "user_id");
+  if (status.ok()) {
+    status = Check(watched);
+  }
+  if (status.ok() && (!watched.page_token().empty() || watched.has_min_freshness() || watched.has_max_wait() ||
+                      watched.as_of_generation() != 0 || watched.has_as_of_time())) {
+    status = Refused("", "must not have page_token, min_freshness, max_wait, as_of_generation or as_of_time");
+  }
+  return status.ok() ? status : absl::Status(status.code(), absl::StrCat("request.", status.message()));
+}
+
+namespace {
+
+template <typename Request>
+absl::StatusOr<v1::RecommendRequest> Explained(const Request& request) {
+  TRIBUTARY_RETURN_IF_ERROR(ValidateId(request.item_id(), "item_id"));
+  v1::RecommendRequest explained = request.request();
+  if (!request.user_id().empty() && !explained.user_id().empty() && request.user_id() != explained.user_id()) {
+    return Refused("request.user_id", "differs from user_id");
+  }
+  if (!request.user_id().empty()) {
+    explained.set_user_id(request.user_id());
+  }
+  explained.set_without_reasons(false);
+  if (const absl::Status status = Check(explained); !status.ok()) {
+    const bool is_user = explained.user_id() == request.user_id() && !ValidateId(request.user_id(), "").ok();
+    return absl::Status(status.code(), absl::StrCat(is_user ? "" : "request.", status.message()));
+  }
+  return explained;
+}
+
+}  // namespace
+
+absl::StatusOr<v1::RecommendRequest> ExplainedRequest(const v1::BecauseRequest& request) { return Explained(request); }
+absl::StatusOr<v1::RecommendRequest> ExplainedRequest(const v1::WhyNotRequest& request) { return Explained(request); }
 
 absl::Status Check(const v1::TotalsRequest& request) {
   if (!v1::Measure_IsValid(request.measure()) || request.measure() == v1::MEASURE_UNSPECIFIED) {

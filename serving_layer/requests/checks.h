@@ -16,16 +16,33 @@ inline constexpr int kMaxLimit = 100;
 inline constexpr int kMaxListEntries = 100;
 inline constexpr int kMaxExcludedItems = 1000;
 inline constexpr int kMaxTotalsKeys = 1000;
+inline constexpr int kMaxBatch = 100;
+inline constexpr int kMaxScoreItems = 1000;
+inline constexpr absl::Duration kMinWindow = absl::Minutes(1);
+inline constexpr absl::Duration kMaxWindow = absl::Hours(24);
+inline constexpr absl::Duration kDefaultWindow = absl::Hours(1);
 inline constexpr absl::Duration kMaxFreshnessWait = absl::Seconds(10);
 
 absl::Status Check(const v1::RecommendRequest& request);
 absl::Status Check(const v1::SimilarItemsRequest& request);
 absl::Status Check(const v1::PopularRequest& request);
+absl::Status Check(const v1::BatchRecommendRequest& request);
+absl::Status Check(const v1::TrendingRequest& request);
+absl::Status Check(const v1::LatestRequest& request);
+absl::Status Check(const v1::ScoreRequest& request);
+absl::Status Check(const v1::RecentlyViewedRequest& request);
+absl::Status Check(const v1::GetProfileRequest& request);
+absl::Status Check(const v1::WatchRequest& request);
 absl::Status Check(const v1::TotalsRequest& request);
 
 // Of a checked request.
 inline int EffectiveLimit(int limit) { return limit == 0 ? kDefaultLimit : limit; }
 absl::Duration MaxWait(const v1::RecommendRequest& request);
+absl::Duration Window(const v1::TrendingRequest& request);
+
+// The request that a BecauseRequest or WhyNotRequest explains, with its user. InvalidArgument names the field.
+absl::StatusOr<v1::RecommendRequest> ExplainedRequest(const v1::BecauseRequest& request);
+absl::StatusOr<v1::RecommendRequest> ExplainedRequest(const v1::WhyNotRequest& request);
 
 }  // namespace tributary::serving
 

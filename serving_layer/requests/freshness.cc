@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/event_log/event_log.h"
+
 namespace tributary::serving {
 
 bool RequestView::Covers(PartitionId partition, Offset offset) const {
@@ -61,6 +63,28 @@ void FillFreshnessOfAll(const RequestView& view, v1::Freshness* freshness) {
   FillFreshness(view, freshness);
   for (size_t p = 0; p < view.live.partitions.size(); ++p) {
     AddPartition(view, PartitionId{static_cast<int32_t>(p)}, freshness);
+  }
+}
+
+void AddUserPartitions(const RequestView& view, absl::string_view user_id, absl::Span<const LivePartition> live,
+                       v1::Freshness* freshness) {
+  const int count = static_cast<int>(view.live.partitions.size());
+  if (count == 0 || user_id.empty()) {
+    return;
+  }
+  const PartitionId home = PartitionOfKey(user_id, count);
+  bool home_added = false;
+  for (const LivePartition& partition : live) {
+    if (!home_added && home <= partition.partition) {
+      home_added = true;
+      AddPartition(view, home, freshness);
+    }
+    if (partition.partition != home) {
+      AddPartition(view, partition.partition, freshness);
+    }
+  }
+  if (!home_added) {
+    AddPartition(view, home, freshness);
   }
 }
 

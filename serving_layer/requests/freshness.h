@@ -1,9 +1,13 @@
 #ifndef TRIBUTARY_SERVING_LAYER_REQUESTS_FRESHNESS_H_
 #define TRIBUTARY_SERVING_LAYER_REQUESTS_FRESHNESS_H_
 
+#include <optional>
+
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "common/ids/ids.h"
+#include "common/merge/merge.h"
 #include "serving_layer/context/context_publisher.h"
 #include "serving_layer/live_state/live_state.h"
 #include "tributary/v1/recommendation_service.pb.h"
@@ -15,9 +19,11 @@ struct RequestView {
   const ServingContext& context;
   const LivePartitions& live;
   absl::Time now;
+  std::optional<absl::Time> as_of = std::nullopt;   // Before `now`: what ages, windows and availability are counted to.
   bool log_reachable = true;
   absl::Duration stale_after;
 
+  absl::Time counted_to() const { return as_of.value_or(now); }
   // True when the answer rests on everything up to and including `position`.
   bool Covers(PartitionId partition, Offset offset) const;
 };
@@ -30,6 +36,9 @@ void AddPartition(const RequestView& view, PartitionId partition, v1::Freshness*
 void AddDegradation(v1::Degradation degradation, v1::Freshness* freshness);
 // FillFreshness and AddPartition for all partitions.
 void FillFreshnessOfAll(const RequestView& view, v1::Freshness* freshness);
+// The user's partitions: where its live views lie, and where Publish would put its next event.
+void AddUserPartitions(const RequestView& view, absl::string_view user_id, absl::Span<const LivePartition> live,
+                       v1::Freshness* freshness);
 
 }  // namespace tributary::serving
 

@@ -1,5 +1,7 @@
 #include "serving_layer/requests/merge_request.h"
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -32,6 +34,8 @@ void NumbersOfLabels(const Strings& names, const Catalogue& catalogue, std::vect
 
 void SetText(absl::string_view text, std::string* field) { field->assign(text.data(), text.size()); }
 
+}  // namespace
+
 void WriteCause(const EventCause& cause, absl::Time now, v1::EventReference* reference) {
   reference->set_type(cause.type);
   reference->mutable_position()->set_partition(Value(cause.position.partition));
@@ -45,8 +49,6 @@ void WriteCause(const EventCause& cause, absl::Time now, v1::EventReference* ref
   reference->mutable_age()->set_seconds(age_ms / 1000);
   reference->mutable_age()->set_nanos(static_cast<int32_t>(age_ms % 1000 * 1000000));
 }
-
-}  // namespace
 
 MergeRequest& MergeRequest::OfThread() {
   thread_local MergeRequest request;
@@ -67,7 +69,8 @@ void MergeRequest::Begin(MergeKind kind, const RequestView& view, const MergePol
     input_.weights = ResolveWeights(v1::SnapshotManifest::default_instance(), policy);
     snapshot_ = nullptr;
   }
-  input_.now_unix_ms = absl::ToUnixMillis(view.now);
+  input_.now_unix_ms = absl::ToUnixMillis(view.counted_to());
+  past_ = view.as_of.has_value();
   shown_.clear();
 }
 
@@ -77,6 +80,7 @@ absl::Status MergeRequest::SetUser(absl::string_view user_id, const LiveState& l
   }
   live_.clear();
   if (const LiveUserViews* views = live.FindUser(user_id); views != nullptr) {
+    past_facts_.clear();
     for (const auto& view : views->views) {
       live_.push_back({.partition = view->partition,
                        // Without a snapshot everything that is live counts.
@@ -85,6 +89,10 @@ absl::Status MergeRequest::SetUser(absl::string_view user_id, const LiveState& l
                        .facts = view->facts,
                        .recent = view->recent,
                        .truncated = view->truncated});
+      if (past_) {
+        live_.back().facts = PastFacts(view->facts);
+        live_.back().recent = PastFacts(view->recent);
+      }
     }
     input_.live = live_;
   }
@@ -115,6 +123,21 @@ absl::Status MergeRequest::SetUser(absl::string_view user_id, const LiveState& l
   TRIBUTARY_RETURN_IF_ERROR(history_.Assign(snapshot_user_.profile()));
   input_.history = &history_;
   return absl::OkStatus();
+}
+
+absl::Span<const Fact> MergeRequest::PastFacts(absl::Span<const Fact> facts) {
+  std::vector<Fact>& past = past_facts_.emplace_back();
+  std::copy_if(facts.begin(), facts.end(), std::back_inserter(past),
+               [&](const Fact& fact) { return fact.event_time_unix_ms <= input_.now_unix_ms; });
+  return past;
+}
+
+absl::Status MergeRequest::ReadUser(UserHistory* history, std::vector<LiveFact>* facts) const {
+  history->Clear();
+  if (input_.history != nullptr) {
+    *history = *input_.history;
+  }
+  return ReadLiveFacts(input_.live, *input_.catalogue, history, facts);
 }
 
 void MergeRequest::SetFilter(const v1::ItemFilter& filter) {
@@ -164,39 +187,42 @@ void MergeRequest::NumbersOf(const Strings& item_ids, std::vector<ItemNumber>* n
 }
 
 void MergeRequest::WriteItems(absl::Time now, google::protobuf::RepeatedPtrField<v1::RecommendedItem>* items) const {
-  const Catalogue& catalogue = *input_.catalogue;
   items->Reserve(static_cast<int>(result_.items.size()));
   for (const MergedItem& merged : result_.items) {
-    v1::RecommendedItem* item = items->Add();
-    SetText(catalogue.Id(merged.item), item->mutable_item_id());
-    item->set_score(merged.score);
-    const absl::Span<const MergeReason> reasons = result_.ReasonsOf(merged);
-    item->mutable_reasons()->Reserve(static_cast<int>(reasons.size()));
-    for (const MergeReason& merge_reason : reasons) {
-      v1::Reason* reason = item->add_reasons();
-      reason->set_part(merge_reason.part);
-      switch (merge_reason.kind) {
-        case MergeReason::Kind::kSource:
-          reason->set_source(static_cast<v1::Source>(merge_reason.source));
-          break;
-        case MergeReason::Kind::kCategoryBoost: {
-          v1::CategoryBoost* boost = reason->mutable_category_boost();
-          SetText(catalogue.CategoryName(merge_reason.category), boost->mutable_category());
-          WriteCause(merge_reason.cause, now, boost->mutable_cause());
-          boost->set_causes(merge_reason.causes);
-          break;
-        }
-        case MergeReason::Kind::kLabelBoost: {
-          v1::LabelBoost* boost = reason->mutable_label_boost();
-          SetText(catalogue.LabelName(merge_reason.label), boost->mutable_label());
-          WriteCause(merge_reason.cause, now, boost->mutable_cause());
-          boost->set_causes(merge_reason.causes);
-          break;
-        }
-        case MergeReason::Kind::kRule:
-          reason->mutable_rule()->set_rule_id(input_.rules->rule(merge_reason.rule).rule_id);
-          break;
+    WriteItem(merged, now, items->Add());
+  }
+}
+
+void MergeRequest::WriteItem(const MergedItem& merged, absl::Time now, v1::RecommendedItem* item) const {
+  const Catalogue& catalogue = *input_.catalogue;
+  SetText(catalogue.Id(merged.item), item->mutable_item_id());
+  item->set_score(merged.score);
+  const absl::Span<const MergeReason> reasons = result_.ReasonsOf(merged);
+  item->mutable_reasons()->Reserve(static_cast<int>(reasons.size()));
+  for (const MergeReason& merge_reason : reasons) {
+    v1::Reason* reason = item->add_reasons();
+    reason->set_part(merge_reason.part);
+    switch (merge_reason.kind) {
+      case MergeReason::Kind::kSource:
+        reason->set_source(static_cast<v1::Source>(merge_reason.source));
+        break;
+      case MergeReason::Kind::kCategoryBoost: {
+        v1::CategoryBoost* boost = reason->mutable_category_boost();
+        SetText(catalogue.CategoryName(merge_reason.category), boost->mutable_category());
+        WriteCause(merge_reason.cause, now, boost->mutable_cause());
+        boost->set_causes(merge_reason.causes);
+        break;
       }
+      case MergeReason::Kind::kLabelBoost: {
+        v1::LabelBoost* boost = reason->mutable_label_boost();
+        SetText(catalogue.LabelName(merge_reason.label), boost->mutable_label());
+        WriteCause(merge_reason.cause, now, boost->mutable_cause());
+        boost->set_causes(merge_reason.causes);
+        break;
+      }
+      case MergeReason::Kind::kRule:
+        reason->mutable_rule()->set_rule_id(input_.rules->rule(merge_reason.rule).rule_id);
+        break;
     }
   }
 }

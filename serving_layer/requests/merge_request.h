@@ -1,12 +1,14 @@
 #ifndef TRIBUTARY_SERVING_LAYER_REQUESTS_MERGE_REQUEST_H_
 #define TRIBUTARY_SERVING_LAYER_REQUESTS_MERGE_REQUEST_H_
 
+#include <deque>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "common/merge/live_facts.h"
 #include "common/merge/merge.h"
 #include "common/user_state/user_history.h"
 #include "serving_layer/context/context_publisher.h"
@@ -17,6 +19,9 @@
 
 namespace tributary::serving {
 
+// `now`: what the age is counted to.
+void WriteCause(const EventCause& cause, absl::Time now, v1::EventReference* reference);
+
 // The input of one Merge and its buffers: one a thread, used again and again, so that a request allocates little.
 // Call Begin first, then what the request has, then Run. Not thread-safe.
 class MergeRequest {
@@ -25,9 +30,11 @@ class MergeRequest {
   static MergeRequest& OfThread();
 
   MergeInput& input() { return input_; }
+  const MergeInput& input() const { return input_; }
   const MergeResult& result() const { return result_; }
 
-  // Clears everything but the buffers' capacity. Borrows the arguments until Run returns.
+  // Clears everything but the buffers' capacity. Borrows the arguments until Run returns. If `view` is of the past, SetUser
+  // leaves out live facts after it.
   void Begin(MergeKind kind, const RequestView& view, const MergePolicy& policy);
   // Looks the user up: the snapshot's list and history, live views, segment. DataLoss: the snapshot's entry is broken.
   absl::Status SetUser(absl::string_view user_id, const LiveState& live, const ContextPublisher& context);
@@ -39,11 +46,16 @@ class MergeRequest {
   absl::Span<const ItemNumber> shown() const { return shown_; }
 
   absl::Status Run() { return Merge(input_, &scratch_, &result_); }
+  // Instead of Run: what is known of the user now, snapshot and live. FailedPrecondition as of Merge.
+  absl::Status ReadUser(UserHistory* history, std::vector<LiveFact>* facts) const;
 
   // Writes the ranked items with their reasons.
   void WriteItems(absl::Time now, google::protobuf::RepeatedPtrField<v1::RecommendedItem>* items) const;
+  void WriteItem(const MergedItem& merged, absl::Time now, v1::RecommendedItem* item) const;
 
  private:
+  // Those up to input_.now_unix_ms, by event time; valid until the next user.
+  absl::Span<const Fact> PastFacts(absl::Span<const Fact> facts);
   // Numbers of the names that the catalogue knows; the others have none.
   void NumbersOf(const google::protobuf::RepeatedPtrField<std::string>& item_ids, std::vector<ItemNumber>* numbers) const;
 
@@ -55,6 +67,8 @@ class MergeRequest {
   UserHistory history_;
   std::vector<ScoredItem> personal_;
   std::vector<LivePartition> live_;
+  bool past_ = false;
+  std::deque<std::vector<Fact>> past_facts_;   // What live_ points to, when past_.
   ItemFilter filter_;
   std::vector<ItemNumber> basket_;
   std::vector<ItemNumber> recent_items_;

@@ -2,6 +2,8 @@
 #define TRIBUTARY_SERVING_LAYER_REQUESTS_RECOMMENDER_H_
 
 #include <functional>
+#include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -9,8 +11,11 @@
 #include "common/counts/counts.h"
 #include "common/merge/policy.h"
 #include "serving_layer/context/context_publisher.h"
+#include "serving_layer/live_state/item_trends.h"
 #include "serving_layer/live_state/live_state.h"
 #include "serving_layer/requests/freshness.h"
+#include "serving_layer/requests/merge_request.h"
+#include "serving_layer/requests/page_token.h"
 #include "tributary/v1/admin_service.pb.h"
 #include "tributary/v1/analytics_service.pb.h"
 #include "tributary/v1/recommendation_service.pb.h"
@@ -31,14 +36,23 @@ class Recommender {
     int64_t segment_size = 0;       // B.
   };
 
-  // `log_reachable` is called for every answer, from any thread. Borrows policy, clock, live and context.
+  // `log_reachable` is called for every answer, from any thread. Borrows policy, clock, live, context and trends.
   Recommender(Options options, const MergePolicy& policy, const Clock& clock, const LiveState& live,
-              const ContextPublisher& context, std::function<bool()> log_reachable);
+              const ContextPublisher& context, ItemTrends& trends, std::function<bool()> log_reachable);
 
   // Without waiting for min_freshness: the answer is flagged when it is not reached.
   absl::Status Recommend(const v1::RecommendRequest& request, v1::RecommendResponse* response) const;
   absl::Status SimilarItems(const v1::SimilarItemsRequest& request, v1::SimilarItemsResponse* response) const;
   absl::Status Popular(const v1::PopularRequest& request, v1::PopularResponse* response) const;
+  absl::Status BatchRecommend(const v1::BatchRecommendRequest& request, v1::BatchRecommendResponse* response) const;
+  absl::Status Trending(const v1::TrendingRequest& request, v1::TrendingResponse* response) const;
+  absl::Status Latest(const v1::LatestRequest& request, v1::LatestResponse* response) const;
+  absl::Status Score(const v1::ScoreRequest& request, v1::ScoreResponse* response) const;
+  absl::Status RecentlyViewed(const v1::RecentlyViewedRequest& request, v1::RecentlyViewedResponse* response) const;
+  absl::Status GetProfile(const v1::GetProfileRequest& request, v1::GetProfileResponse* response) const;
+  // NotFound besides: the item is not in the answer.
+  absl::Status Because(const v1::BecauseRequest& request, v1::BecauseResponse* response) const;
+  absl::Status WhyNot(const v1::WhyNotRequest& request, v1::WhyNotResponse* response) const;
   // Exact counts across the seam: what the snapshot counted, and the live segments at or above W.
   absl::Status Totals(const v1::TotalsRequest& request, v1::TotalsResponse* response) const;
   void GetFreshness(v1::GetFreshnessResponse* response) const;
@@ -48,6 +62,22 @@ class Recommender {
 
  private:
   RequestView View() const;
+  // Makes `merge` ready to run for a checked request, and `token` for its answer; `view` is of its time.
+  absl::Status Prepare(const v1::RecommendRequest& request, RequestView* view, MergeRequest* merge,
+                       PageToken* token) const;
+  static void WriteFreshness(const v1::RecommendRequest& request, const RequestView& view, const MergeRequest& merge,
+                             v1::Freshness* freshness);
+  absl::Status RecommendToGroup(const google::protobuf::RepeatedPtrField<v1::RecommendRequest>& requests,
+                                v1::RecommendResponse* response) const;
+  absl::Status Explain(const v1::RecommendRequest& request, const std::string& item_id, RequestView* view,
+                       MergeRequest* merge, MergeExplanation* explanation) const;
+  absl::Status AnswerFromList(const RequestView& view, std::vector<ScoredItem> list, CandidateSource source,
+                              const v1::ItemFilter* filter, int limit, MergeRequest* merge,
+                              google::protobuf::RepeatedPtrField<v1::RecommendedItem>* items,
+                              v1::Freshness* freshness) const;
+  // What is known of the user now.
+  absl::Status ReadUser(const std::string& user_id, const RequestView& view, MergeRequest* merge, UserHistory* history,
+                        v1::Freshness* freshness) const;
   void AddLiveCounts(const RequestView& view, const CountKey& key, CountAmounts* total) const;
 
   const Options options_;
@@ -55,6 +85,7 @@ class Recommender {
   const Clock& clock_;
   const LiveState& live_;
   const ContextPublisher& context_;
+  ItemTrends& trends_;
   const std::function<bool()> log_reachable_;
 };
 

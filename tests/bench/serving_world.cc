@@ -116,10 +116,10 @@ LiveWorld::LiveWorld(const std::string& snapshots_dir, const Scale& scale) : con
 
 OfflineAnswers::OfflineAnswers(const std::string& snapshots_dir, const Scale& scale)
     : world_(snapshots_dir, scale),
-      follower_({.topics = world_.topics, .poll_timeout = absl::ZeroDuration()}, world_.log, world_.clock, live_, context_,
-                world_.metrics, [] {}),
+      follower_({.topics = world_.topics, .poll_timeout = absl::ZeroDuration()}, world_.log, world_.clock, live_,
+                context_, world_.metrics, [] {}),
       recommender_({.stale_after = absl::Seconds(world_.config.serving().stale_after_seconds()), .segment_size = 1024},
-                   policy_, world_.clock, live_, context_, [] { return true; }) {
+                   policy_, world_.clock, live_, context_, trends_, [] { return true; }) {
   CHECK(follower_.Start().ok());
   while (!follower_.ready()) {
     follower_.WatchLog();

@@ -55,6 +55,7 @@ class OfflineAnswers {
   LiveState live_;
   ContextPublisher context_;
   TopicFollower follower_;
+  ItemTrends trends_{live_};
   Recommender recommender_;
 };
 

@@ -179,8 +179,9 @@ TEST_F(ApiTest, ARequestThatWouldWaitForFreshnessBesideTooManyIsRefused) {
   LiveState live;
   ContextPublisher context;
   const MergePolicy policy = *MergePolicy::FromProto(world_.config.merge());
-  const Recommender recommender({.stale_after = absl::Minutes(1), .segment_size = 16}, policy, world_.clock, live, context,
-                                [] { return true; });
+  ItemTrends trends(live);
+  const Recommender recommender({.stale_after = absl::Minutes(1), .segment_size = 16}, policy, world_.clock, live,
+                                context, trends, [] { return true; });
   SnapshotManager snapshots({.snapshots_dir = world_.config.storage().snapshots_dir()}, policy, world_.clock, live, context,
                             world_.metrics);
   const auto publisher = EventPublisher::Start(world_.log, world_.metrics);

@@ -19,7 +19,7 @@ class SwapRulesTest : public ::testing::Test {
         snapshots_({.snapshots_dir = world_.config.storage().snapshots_dir(), .block_cache_bytes = 1 << 20}, policy_,
                    world_.clock, live_, context_, world_.metrics),
         recommender_({.stale_after = absl::Minutes(1), .segment_size = 16}, policy_, world_.clock, live_, context_,
-                     [] { return true; }) {
+                     trends_, [] { return true; }) {
     EXPECT_TRUE(follower_.Start().ok());
   }
 
@@ -50,6 +50,7 @@ class SwapRulesTest : public ::testing::Test {
   ContextPublisher context_;
   TopicFollower follower_;
   SnapshotManager snapshots_;
+  ItemTrends trends_{live_};
   Recommender recommender_;
 };
 

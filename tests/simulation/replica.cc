@@ -11,7 +11,7 @@ Replica::Process::Process(FakeEventLog& log, const FakeClock& clock, const v1::C
       snapshots({.snapshots_dir = snapshots_dir, .block_cache_bytes = 1 << 20}, merge_policy, clock, live, context,
                 metrics),
       recommender({.stale_after = absl::Minutes(1), .segment_size = config.kafka().segment_size()}, merge_policy, clock,
-                  live, context, [this] { return follower.log_reachable(); }) {}
+                  live, context, trends, [this] { return follower.log_reachable(); }) {}
 
 Replica::Replica(FakeEventLog& log, const FakeClock& clock, const v1::Config& config, std::string snapshots_dir)
     : log_(log),

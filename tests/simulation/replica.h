@@ -40,6 +40,7 @@ class Replica {
     serving::ContextPublisher context;
     serving::TopicFollower follower;
     serving::SnapshotManager snapshots;
+    serving::ItemTrends trends{live};
     serving::Recommender recommender;
     bool started = false;
   };
