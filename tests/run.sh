@@ -86,6 +86,7 @@ for preset in "${presets[@]}"; do
 done
 
 if ((full)); then
+  export TRIBUTARY_CHAOS_FAULTS=${TRIBUTARY_CHAOS_FAULTS:-60}
   build/release/bin/simulation --seeds 1000
   tests/simulation/mutants/run.sh --jobs "$jobs"
 fi
