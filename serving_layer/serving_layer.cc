@@ -18,6 +18,7 @@
 #include "serving_layer/requests/event_publisher.h"
 #include "serving_layer/requests/freshness_waits.h"
 #include "serving_layer/requests/recommender.h"
+#include "serving_layer/requests/watches.h"
 #include "serving_layer/snapshot_manager/snapshot_manager.h"
 
 namespace tributary::serving {
@@ -27,6 +28,8 @@ namespace {
 constexpr absl::Duration kLogRetry = absl::Milliseconds(100);
 // Between two looks at whether it is time to ask the log for its ends.
 constexpr absl::Duration kWatchInterval = absl::Milliseconds(20);
+// Between two looks at whose list has changed: changes that come quicker are sent as one.
+constexpr absl::Duration kWatcherInterval = absl::Milliseconds(20);
 // Between two looks at which live counts have changed.
 constexpr absl::Duration kTrendsInterval = absl::Seconds(1);
 
@@ -41,10 +44,15 @@ struct ServingLayer::Impl {
         policy(merge_policy),
         topics(config.kafka().topic_prefix()),
         waits([this](const v1::EventPosition& position) { return recommender.Covers(position); }),
-        follower({.topics = topics}, log, clock, live, context, metrics, [this] { waits.Wake(); }),
+        follower({.topics = topics}, log, clock, live, context, metrics,
+                 [this] {
+                   waits.Wake();
+                   watches.Wake();
+                 }),
         recommender({.stale_after = absl::Seconds(config.serving().stale_after_seconds()),
                      .segment_size = config.kafka().segment_size()},
                     policy, clock, live, context, trends, [this] { return follower.log_reachable(); }),
+        watches(static_cast<size_t>(config.serving().max_watchers()), recommender, live, context),
         snapshots({.snapshots_dir = config.storage().snapshots_dir(),
                    .block_cache_bytes = config.serving().block_cache_bytes()},
                   policy, clock, live, context, metrics) {}
@@ -55,7 +63,7 @@ struct ServingLayer::Impl {
 
   void UpdateHealth() {
     MutexLock lock(health_mutex);
-    const bool now_ready = !stopping.load() && !failed.load() && Ready();
+    const bool now_ready = !stopping.load() && !failed.load() && !draining.load() && Ready();
     if (now_ready != ready.load()) {
       server->SetServing(now_ready);
       ready.store(now_ready);
@@ -85,6 +93,19 @@ struct ServingLayer::Impl {
     do {
       follower.WatchLog();
     } while (!WaitForStop(kWatchInterval));
+  }
+
+  void Drain(bool drain) {
+    if (draining.exchange(drain) != drain) {
+      LOG(INFO) << (drain ? "draining, as asked" : "no longer draining, as asked");
+    }
+    UpdateHealth();
+  }
+
+  void SendToWatchers() {
+    do {
+      watches.RunOnce();
+    } while (!WaitForStop(kWatcherInterval));
   }
 
   void FollowTrends() {
@@ -127,6 +148,7 @@ struct ServingLayer::Impl {
   FreshnessWaits waits;
   TopicFollower follower;
   Recommender recommender;
+  Watches watches;
   SnapshotManager snapshots;
   std::unique_ptr<EventPublisher> publisher;
   std::unique_ptr<GrpcServer> server;
@@ -134,6 +156,7 @@ struct ServingLayer::Impl {
   Mutex health_mutex;
   std::atomic<bool> ready{false};
   std::atomic<bool> failed{false};
+  std::atomic<bool> draining{false};
   absl::Status failure ABSL_GUARDED_BY(health_mutex);
   Mutex stop_mutex;
   CondVar stop_changed;
@@ -141,6 +164,7 @@ struct ServingLayer::Impl {
   std::thread follower_thread;
   std::thread watch_thread;
   std::thread trends_thread;
+  std::thread watcher_thread;
   std::thread snapshot_thread;
 };
 
@@ -152,19 +176,24 @@ absl::StatusOr<std::unique_ptr<ServingLayer>> ServingLayer::Start(const v1::Conf
   TRIBUTARY_RETURN_IF_ERROR(SnapshotStore(config.storage().snapshots_dir()).List().status());
   TRIBUTARY_RETURN_IF_ERROR(impl->follower.Start());
   TRIBUTARY_ASSIGN_OR_RETURN(impl->publisher, EventPublisher::Start(log, metrics));
-  TRIBUTARY_ASSIGN_OR_RETURN(impl->server, GrpcServer::Start(impl->config.serving().listen_address(),
-                                                             {.recommender = impl->recommender,
-                                                              .context = impl->context,
-                                                              .snapshots = impl->snapshots,
-                                                              .publisher = *impl->publisher,
-                                                              .waits = impl->waits,
-                                                              .clock = clock,
-                                                              .metrics = metrics,
-                                                              .config = impl->config,
-                                                              .topics = impl->topics}));
+  TRIBUTARY_ASSIGN_OR_RETURN(impl->server,
+                             GrpcServer::Start(impl->config.serving().listen_address(),
+                                               {.recommender = impl->recommender,
+                                                .live = impl->live,
+                                                .context = impl->context,
+                                                .snapshots = impl->snapshots,
+                                                .publisher = *impl->publisher,
+                                                .waits = impl->waits,
+                                                .watches = impl->watches,
+                                                .clock = clock,
+                                                .metrics = metrics,
+                                                .config = impl->config,
+                                                .topics = impl->topics,
+                                                .drain = [self = impl.get()](bool drain) { self->Drain(drain); }}));
   impl->follower_thread = std::thread([self = impl.get()] { self->Follow(); });
   impl->watch_thread = std::thread([self = impl.get()] { self->WatchLog(); });
   impl->trends_thread = std::thread([self = impl.get()] { self->FollowTrends(); });
+  impl->watcher_thread = std::thread([self = impl.get()] { self->SendToWatchers(); });
   impl->snapshot_thread = std::thread([self = impl.get()] { self->ManageSnapshots(); });
   return std::unique_ptr<ServingLayer>(new ServingLayer(std::move(impl)));
 }
@@ -195,6 +224,7 @@ void ServingLayer::Stop(absl::Duration grace) {
   impl_->follower_thread.join();
   impl_->watch_thread.join();
   impl_->trends_thread.join();
+  impl_->watcher_thread.join();
   impl_->snapshot_thread.join();
   impl_->publisher.reset();
 }

@@ -2,15 +2,16 @@
 
 #include <optional>
 #include <utility>
-#include <variant>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "common/event/event.h"
 #include "common/merge/rule_set.h"
+#include "common/snapshot/gate_verdict.h"
+#include "common/status/status_macros.h"
 #include "common/sync/rcu.h"
 #include "serving_layer/context/records.h"
+#include "serving_layer/requests/published_event.h"
 
 namespace tributary::serving {
 namespace {
@@ -25,48 +26,12 @@ bool IsSecret(absl::string_view name) {
   return false;
 }
 
-// Partitioned by the key.
-ProduceRecord RecordOf(const std::string& topic, const std::string& key, std::optional<std::string> value) {
-  return {.topic = topic, .partition = std::nullopt, .key = key, .value = std::move(value), .headers = {}};
-}
-
 }  // namespace
-
-grpc::ServerUnaryReactor* EventServiceImpl::Publish(grpc::CallbackServerContext* context,
-                                                    const v1::PublishRequest* request, v1::PublishResponse* response) {
-  const RpcCall call(publish_, context);
-  if (!request->has_event()) {
-    return call.Finish(absl::InvalidArgumentError("event is required"));
-  }
-  v1::Event event = request->event();
-  const int64_t now_unix_ms = absl::ToUnixMillis(parts_.clock.Now());
-  if (!event.has_event_time()) {
-    event.mutable_event_time()->set_seconds(now_unix_ms / 1000);
-    event.mutable_event_time()->set_nanos(static_cast<int32_t>(now_unix_ms % 1000 * 1000000));
-  }
-  const auto validated = ValidateEvent(event, now_unix_ms);
-  if (const auto* rejection = std::get_if<Rejection>(&validated)) {
-    return call.Finish(absl::InvalidArgumentError(
-        rejection->field.empty() ? absl::StrCat("event: ", rejection->reason)
-                                 : absl::StrCat("event.", rejection->field, ": ", rejection->reason)));
-  }
-  parts_.publisher.Send(
-      RecordOf(parts_.topics.events, event.user_id(), event.SerializeAsString()),
-      [call, response](absl::StatusOr<EventPosition> position) {
-        if (position.ok()) {
-          response->mutable_position()->set_partition(Value(position->partition));
-          response->mutable_position()->set_offset(Value(position->offset));
-          *response->mutable_token()->mutable_position() = response->position();
-        }
-        call.Finish(position.status());
-      });
-  return call.reactor();
-}
 
 grpc::ServerUnaryReactor* CatalogueServiceImpl::Write(const RpcCall& call, const absl::Status& valid,
                                                       ProduceRecord record) {
-  if (!valid.ok()) {
-    return call.Finish(valid);
+  if (const absl::Status refused = valid.ok() ? call.Admitted(admission_) : valid; !refused.ok()) {
+    return call.Finish(refused);
   }
   parts_.publisher.Send(std::move(record),
                         [call](const absl::StatusOr<EventPosition>& position) { call.Finish(position.status()); });
@@ -144,8 +109,7 @@ grpc::ServerUnaryReactor* CatalogueServiceImpl::ListRules(grpc::CallbackServerCo
 
 grpc::ServerUnaryReactor* AnalyticsServiceImpl::Totals(grpc::CallbackServerContext* context,
                                                        const v1::TotalsRequest* request, v1::TotalsResponse* response) {
-  const RpcCall call(totals_, context);
-  return call.Finish(parts_.recommender.Totals(*request, response));
+  return Serve(totals_, context, [&] { return parts_.recommender.Totals(*request, response); });
 }
 
 grpc::ServerUnaryReactor* AdminServiceImpl::GetFreshness(grpc::CallbackServerContext* context,
@@ -176,6 +140,47 @@ grpc::ServerUnaryReactor* AdminServiceImpl::GetConfig(grpc::CallbackServerContex
       value = "hidden";
     }
   }
+  return call.Finish(absl::OkStatus());
+}
+
+grpc::ServerUnaryReactor* AdminServiceImpl::ActivateSnapshot(grpc::CallbackServerContext* context,
+                                                             const v1::ActivateSnapshotRequest* request,
+                                                             v1::ActivateSnapshotResponse* response) {
+  const RpcCall call(activate_snapshot_, context);
+  if (request->generation() <= 0) {
+    return call.Finish(absl::InvalidArgumentError("generation must be > 0"));
+  }
+  SnapshotStore store(parts_.config.storage().snapshots_dir());
+  const absl::StatusOr<Generation> before = store.Current();
+  response->set_previous_generation(before.ok() ? Value(*before) : 0);
+  return call.Finish(store.Activate(Generation{request->generation()}));
+}
+
+grpc::ServerUnaryReactor* AdminServiceImpl::RollbackSnapshot(grpc::CallbackServerContext* context,
+                                                             const v1::RollbackSnapshotRequest*,
+                                                             v1::RollbackSnapshotResponse* response) {
+  const RpcCall call(rollback_snapshot_, context);
+  return call.Finish([&]() -> absl::Status {
+    SnapshotStore store(parts_.config.storage().snapshots_dir());
+    TRIBUTARY_ASSIGN_OR_RETURN(const Generation current, store.Current());
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<v1::SnapshotManifest> manifests, store.List());
+    const std::optional<Generation> target = RollbackTarget(store.dir(), manifests, current);
+    if (!target) {
+      return absl::NotFoundError(absl::StrCat("no snapshot to roll back to: current=", Value(current)));
+    }
+    response->set_generation(Value(*target));
+    response->set_previous_generation(Value(current));
+    return store.Activate(*target);
+  }());
+}
+
+grpc::ServerUnaryReactor* AdminServiceImpl::Drain(grpc::CallbackServerContext* context, const v1::DrainRequest* request,
+                                                  v1::DrainResponse* response) {
+  const RpcCall call(drain_, context);
+  parts_.drain(!request->resume());
+  // What is answered at once is never under way for long.
+  response->set_requests_under_way(static_cast<int64_t>(parts_.waits.size() + parts_.watches.size()) +
+                                   parts_.publisher.under_way());
   return call.Finish(absl::OkStatus());
 }
 

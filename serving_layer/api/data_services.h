@@ -7,21 +7,9 @@
 #include "tributary/v1/admin_service.grpc.pb.h"
 #include "tributary/v1/analytics_service.grpc.pb.h"
 #include "tributary/v1/catalogue_service.grpc.pb.h"
-#include "tributary/v1/event_service.grpc.pb.h"
 
-// The services beside recommendations.
+// Catalogue, analytics and administration. Operators' calls are answered under load too.
 namespace tributary::serving {
-
-class EventServiceImpl final : public ServiceOf<v1::EventService> {
- public:
-  using ServiceOf::ServiceOf;
-
-  grpc::ServerUnaryReactor* Publish(grpc::CallbackServerContext* context, const v1::PublishRequest* request,
-                                    v1::PublishResponse* response) override;
-
- private:
-  RpcMetrics publish_{parts_.metrics, "Publish"};
-};
 
 // Writes go to the topics, reads come from memory.
 class CatalogueServiceImpl final : public ServiceOf<v1::CatalogueService> {
@@ -81,11 +69,22 @@ class AdminServiceImpl final : public ServiceOf<v1::AdminService> {
   // librdkafka settings whose names speak of passwords, secrets or keys show `hidden`.
   grpc::ServerUnaryReactor* GetConfig(grpc::CallbackServerContext* context, const v1::GetConfigRequest* request,
                                       v1::GetConfigResponse* response) override;
+  grpc::ServerUnaryReactor* ActivateSnapshot(grpc::CallbackServerContext* context,
+                                             const v1::ActivateSnapshotRequest* request,
+                                             v1::ActivateSnapshotResponse* response) override;
+  grpc::ServerUnaryReactor* RollbackSnapshot(grpc::CallbackServerContext* context,
+                                             const v1::RollbackSnapshotRequest* request,
+                                             v1::RollbackSnapshotResponse* response) override;
+  grpc::ServerUnaryReactor* Drain(grpc::CallbackServerContext* context, const v1::DrainRequest* request,
+                                  v1::DrainResponse* response) override;
 
  private:
   RpcMetrics get_freshness_{parts_.metrics, "GetFreshness"};
   RpcMetrics list_snapshots_{parts_.metrics, "ListSnapshots"};
   RpcMetrics get_config_{parts_.metrics, "GetConfig"};
+  RpcMetrics activate_snapshot_{parts_.metrics, "ActivateSnapshot"};
+  RpcMetrics rollback_snapshot_{parts_.metrics, "RollbackSnapshot"};
+  RpcMetrics drain_{parts_.metrics, "Drain"};
 };
 
 }  // namespace tributary::serving

@@ -7,7 +7,10 @@
 #include <grpcpp/grpcpp.h>
 
 #include "absl/strings/str_cat.h"
+#include "serving_layer/api/admission.h"
 #include "serving_layer/api/data_services.h"
+#include "serving_layer/api/event_service.h"
+#include "serving_layer/api/queue_probe.h"
 #include "serving_layer/api/recommendation_service.h"
 
 namespace tributary::serving {
@@ -20,15 +23,25 @@ constexpr int kMaxRequestBytes = 1 << 20;
 
 struct GrpcServer::Impl {
   explicit Impl(const ServiceParts& parts)
-      : recommendation(parts), event(parts), catalogue(parts), analytics(parts), admin(parts) {}
+      : watches(parts.watches),
+        admission(absl::Milliseconds(parts.config.serving().max_queue_ms())),
+        recommendation(parts, admission),
+        event(parts, admission),
+        catalogue(parts, admission),
+        analytics(parts, admission),
+        admin(parts, admission) {}
 
+  Watches& watches;
+  Admission admission;
   RecommendationServiceImpl recommendation;
   EventServiceImpl event;
   CatalogueServiceImpl catalogue;
   AnalyticsServiceImpl analytics;
   AdminServiceImpl admin;
+  ProbeService probe_service;
   int port = 0;
   std::unique_ptr<grpc::Server> server;
+  std::unique_ptr<QueueProbe> probe;
 };
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const std::string& address, const ServiceParts& parts) {
@@ -45,10 +58,12 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const std::string&
   builder.RegisterService(&impl->catalogue);
   builder.RegisterService(&impl->analytics);
   builder.RegisterService(&impl->admin);
+  builder.RegisterCallbackGenericService(&impl->probe_service);
   impl->server = builder.BuildAndStart();
   if (impl->server == nullptr || impl->port == 0) {
     return absl::UnavailableError(absl::StrCat("listen address cannot be bound: address=", address));
   }
+  impl->probe = std::make_unique<QueueProbe>(impl->server->InProcessChannel({}), impl->admission);
   std::unique_ptr<GrpcServer> server(new GrpcServer(std::move(impl)));
   server->SetServing(false);
   return server;
@@ -67,6 +82,8 @@ void GrpcServer::Shutdown(absl::Duration grace) {
     return;
   }
   SetServing(false);
+  impl_->watches.Close();  // They would never end by themselves.
+  impl_->probe.reset();
   impl_->server->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(grace));
   impl_->server->Wait();
 }

@@ -1,6 +1,7 @@
 #ifndef TRIBUTARY_SERVING_LAYER_API_GRPC_SERVER_H_
 #define TRIBUTARY_SERVING_LAYER_API_GRPC_SERVER_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -13,6 +14,7 @@
 #include "serving_layer/requests/event_publisher.h"
 #include "serving_layer/requests/freshness_waits.h"
 #include "serving_layer/requests/recommender.h"
+#include "serving_layer/requests/watches.h"
 #include "serving_layer/snapshot_manager/snapshot_manager.h"
 #include "tributary/v1/config.pb.h"
 
@@ -21,14 +23,17 @@ namespace tributary::serving {
 // What the services answer from. All is borrowed, and must outlive the server.
 struct ServiceParts {
   const Recommender& recommender;
+  const LiveState& live;
   const ContextPublisher& context;
   const SnapshotManager& snapshots;
   EventPublisher& publisher;
   FreshnessWaits& waits;
+  Watches& watches;
   const Clock& clock;
   MetricsRegistry& metrics;
   const v1::Config& config;
   const Topics& topics;
+  std::function<void(bool)> drain;   // Health says NOT_SERVING from now on, or no longer for this reason.
 };
 
 // The gRPC server: all services of proto/tributary/v1, health checking and reflection. gRPC's callback API: no thread of

@@ -12,6 +12,7 @@
 #include <grpcpp/support/message_allocator.h>
 
 #include "common/sync/mutex.h"
+#include "serving_layer/api/watch_stream.h"
 #include "serving_layer/requests/checks.h"
 
 namespace tributary::serving {
@@ -84,8 +85,8 @@ class RecommendationServiceImpl::MessagesOnArena final
   };
 };
 
-RecommendationServiceImpl::RecommendationServiceImpl(const ServiceParts& parts)
-    : ServiceOf(parts), messages_(std::make_unique<MessagesOnArena>()) {
+RecommendationServiceImpl::RecommendationServiceImpl(const ServiceParts& parts, const Admission& admission)
+    : ServiceOf(parts, admission), messages_(std::make_unique<MessagesOnArena>()) {
   SetMessageAllocatorFor_Recommend(messages_.get());
 }
 
@@ -95,6 +96,9 @@ grpc::ServerUnaryReactor* RecommendationServiceImpl::Recommend(grpc::CallbackSer
                                                                const v1::RecommendRequest* request,
                                                                v1::RecommendResponse* response) {
   const RpcCall call(recommend_, context);
+  if (const absl::Status admitted = call.Admitted(admission_); !admitted.ok()) {
+    return call.Finish(admitted);
+  }
   if (request->has_min_freshness() && request->has_max_wait() && Check(*request).ok() &&
       !parts_.recommender.Covers(request->min_freshness().position())) {
     RecommendWhenFresh(call, request, response);
@@ -124,61 +128,74 @@ void RecommendationServiceImpl::RecommendWhenFresh(const RpcCall& call, const v1
 grpc::ServerUnaryReactor* RecommendationServiceImpl::SimilarItems(grpc::CallbackServerContext* context,
                                                                   const v1::SimilarItemsRequest* request,
                                                                   v1::SimilarItemsResponse* response) {
-  return RpcCall(similar_items_, context).Finish(parts_.recommender.SimilarItems(*request, response));
+  return Serve(similar_items_, context, [&] { return parts_.recommender.SimilarItems(*request, response); });
 }
 
 grpc::ServerUnaryReactor* RecommendationServiceImpl::Popular(grpc::CallbackServerContext* context,
                                                              const v1::PopularRequest* request,
                                                              v1::PopularResponse* response) {
-  return RpcCall(popular_, context).Finish(parts_.recommender.Popular(*request, response));
+  return Serve(popular_, context, [&] { return parts_.recommender.Popular(*request, response); });
 }
 
 grpc::ServerUnaryReactor* RecommendationServiceImpl::BatchRecommend(grpc::CallbackServerContext* context,
                                                                     const v1::BatchRecommendRequest* request,
                                                                     v1::BatchRecommendResponse* response) {
-  return RpcCall(batch_recommend_, context).Finish(parts_.recommender.BatchRecommend(*request, response));
+  return Serve(batch_recommend_, context, [&] { return parts_.recommender.BatchRecommend(*request, response); });
 }
 
 grpc::ServerUnaryReactor* RecommendationServiceImpl::Trending(grpc::CallbackServerContext* context,
                                                               const v1::TrendingRequest* request,
                                                               v1::TrendingResponse* response) {
-  return RpcCall(trending_, context).Finish(parts_.recommender.Trending(*request, response));
+  return Serve(trending_, context, [&] { return parts_.recommender.Trending(*request, response); });
 }
 
 grpc::ServerUnaryReactor* RecommendationServiceImpl::Latest(grpc::CallbackServerContext* context,
                                                             const v1::LatestRequest* request,
                                                             v1::LatestResponse* response) {
-  return RpcCall(latest_, context).Finish(parts_.recommender.Latest(*request, response));
+  return Serve(latest_, context, [&] { return parts_.recommender.Latest(*request, response); });
 }
 
 grpc::ServerUnaryReactor* RecommendationServiceImpl::Score(grpc::CallbackServerContext* context,
                                                            const v1::ScoreRequest* request,
                                                            v1::ScoreResponse* response) {
-  return RpcCall(score_, context).Finish(parts_.recommender.Score(*request, response));
+  return Serve(score_, context, [&] { return parts_.recommender.Score(*request, response); });
 }
 
 grpc::ServerUnaryReactor* RecommendationServiceImpl::RecentlyViewed(grpc::CallbackServerContext* context,
                                                                     const v1::RecentlyViewedRequest* request,
                                                                     v1::RecentlyViewedResponse* response) {
-  return RpcCall(recently_viewed_, context).Finish(parts_.recommender.RecentlyViewed(*request, response));
+  return Serve(recently_viewed_, context, [&] { return parts_.recommender.RecentlyViewed(*request, response); });
 }
 
 grpc::ServerUnaryReactor* RecommendationServiceImpl::GetProfile(grpc::CallbackServerContext* context,
                                                                 const v1::GetProfileRequest* request,
                                                                 v1::GetProfileResponse* response) {
-  return RpcCall(get_profile_, context).Finish(parts_.recommender.GetProfile(*request, response));
+  return Serve(get_profile_, context, [&] { return parts_.recommender.GetProfile(*request, response); });
 }
 
 grpc::ServerUnaryReactor* RecommendationServiceImpl::Because(grpc::CallbackServerContext* context,
                                                              const v1::BecauseRequest* request,
                                                              v1::BecauseResponse* response) {
-  return RpcCall(because_, context).Finish(parts_.recommender.Because(*request, response));
+  return Serve(because_, context, [&] { return parts_.recommender.Because(*request, response); });
 }
 
 grpc::ServerUnaryReactor* RecommendationServiceImpl::WhyNot(grpc::CallbackServerContext* context,
                                                             const v1::WhyNotRequest* request,
                                                             v1::WhyNotResponse* response) {
-  return RpcCall(why_not_, context).Finish(parts_.recommender.WhyNot(*request, response));
+  return Serve(why_not_, context, [&] { return parts_.recommender.WhyNot(*request, response); });
+}
+
+grpc::ServerWriteReactor<v1::WatchResponse>* RecommendationServiceImpl::Watch(grpc::CallbackServerContext* context,
+                                                                              const v1::WatchRequest* request) {
+  absl::Status admitted = Check(*request);
+  if (admitted.ok()) {
+    const int64_t now_ns = std::chrono::steady_clock::now().time_since_epoch().count();
+    admitted = admission_.Admit(now_ns);
+    if (!admitted.ok()) {
+      SayWhenToRetry(admission_.queue_time_ns(now_ns), context);
+    }
+  }
+  return new WatchStream(parts_.watches, watch_, request->request(), std::move(admitted));
 }
 
 }  // namespace tributary::serving

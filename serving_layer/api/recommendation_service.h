@@ -10,7 +10,7 @@ namespace tributary::serving {
 
 class RecommendationServiceImpl final : public ServiceOf<v1::RecommendationService> {
  public:
-  explicit RecommendationServiceImpl(const ServiceParts& parts);
+  RecommendationServiceImpl(const ServiceParts& parts, const Admission& admission);
   ~RecommendationServiceImpl() override;
 
   grpc::ServerUnaryReactor* Recommend(grpc::CallbackServerContext* context, const v1::RecommendRequest* request,
@@ -35,6 +35,8 @@ class RecommendationServiceImpl final : public ServiceOf<v1::RecommendationServi
                                     v1::BecauseResponse* response) override;
   grpc::ServerUnaryReactor* WhyNot(grpc::CallbackServerContext* context, const v1::WhyNotRequest* request,
                                    v1::WhyNotResponse* response) override;
+  grpc::ServerWriteReactor<v1::WatchResponse>* Watch(grpc::CallbackServerContext* context,
+                                                     const v1::WatchRequest* request) override;
 
  private:
   class MessagesOnArena;
@@ -52,6 +54,7 @@ class RecommendationServiceImpl final : public ServiceOf<v1::RecommendationServi
   RpcMetrics get_profile_{parts_.metrics, "GetProfile"};
   RpcMetrics because_{parts_.metrics, "Because"};
   RpcMetrics why_not_{parts_.metrics, "WhyNot"};
+  RpcMetrics watch_{parts_.metrics, "Watch"};
   std::unique_ptr<MessagesOnArena> messages_;
 };
 

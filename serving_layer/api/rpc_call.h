@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "common/metrics/metrics.h"
+#include "serving_layer/api/admission.h"
 #include "serving_layer/api/grpc_server.h"
 #include "serving_layer/api/grpc_status.h"
 
@@ -43,11 +44,32 @@ class RpcMetrics {
   std::array<Counter*, 17> answers_;
 };
 
+// For the answer to a request that was refused: `retry-after-ms` for people, `grpc-retry-pushback-ms` for gRPC's own retries.
+void SayWhenToRetry(int64_t queue_time_ns, grpc::CallbackServerContext* context);
+
 // One unary rpc, from its arrival to its answer: copy it to where the answer is given.
 class RpcCall {
  public:
   RpcCall(RpcMetrics& metrics, grpc::CallbackServerContext* context)
-      : metrics_(&metrics), reactor_(context->DefaultReactor()), begun_(std::chrono::steady_clock::now()) {}
+      : metrics_(&metrics),
+        context_(context),
+        reactor_(context->DefaultReactor()),
+        begun_(std::chrono::steady_clock::now()) {}
+
+  // Whether the request is to be worked on; if it is not for long, the answer's metadata say when to try again.
+  // DeadlineExceeded: nobody waits for it any more; ResourceExhausted: as of Admission.
+  absl::Status Admitted(const Admission& admission) const {
+    if (const gpr_timespec deadline = context_->raw_deadline();
+        gpr_time_cmp(deadline, gpr_inf_future(deadline.clock_type)) != 0 &&
+        gpr_time_cmp(deadline, gpr_now(deadline.clock_type)) <= 0) {
+      return absl::DeadlineExceededError("the deadline passed before the request was worked on");
+    }
+    absl::Status status = admission.Admit(begun_.time_since_epoch().count());
+    if (!status.ok()) {
+      SayWhenToRetry(admission.queue_time_ns(begun_.time_since_epoch().count()), context_);
+    }
+    return status;
+  }
 
   // What the rpc's method returns to gRPC.
   grpc::ServerUnaryReactor* reactor() const { return reactor_; }
@@ -60,6 +82,7 @@ class RpcCall {
 
  private:
   RpcMetrics* metrics_;
+  grpc::CallbackServerContext* context_;
   grpc::ServerUnaryReactor* reactor_;
   std::chrono::steady_clock::time_point begun_;
 };
@@ -69,10 +92,19 @@ class RpcCall {
 template <typename Service>
 class ServiceOf : public Service::CallbackService {
  public:
-  explicit ServiceOf(const ServiceParts& parts) : parts_(parts) {}
+  ServiceOf(const ServiceParts& parts, const Admission& admission) : parts_(parts), admission_(admission) {}
 
  protected:
+  // The whole of an rpc that waits for nothing: `answer` fills the response and gives the status.
+  template <typename Answer>
+  grpc::ServerUnaryReactor* Serve(RpcMetrics& metrics, grpc::CallbackServerContext* context, Answer answer) {
+    const RpcCall call(metrics, context);
+    const absl::Status admitted = call.Admitted(admission_);
+    return call.Finish(admitted.ok() ? answer() : admitted);
+  }
+
   const ServiceParts parts_;
+  const Admission& admission_;
 };
 
 }  // namespace tributary::serving

@@ -32,6 +32,7 @@ class EventPublisher {
   EventPublisher& operator=(const EventPublisher&) = delete;
 
   void Send(ProduceRecord record, Done done);
+  int64_t under_way() const { return under_way_.load(); }
 
  private:
   EventPublisher(std::unique_ptr<LogProducer> producer, MetricsRegistry& metrics);

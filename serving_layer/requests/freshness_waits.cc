@@ -24,6 +24,11 @@ void FreshnessWaits::Remove(uint64_t number) {
   waits_.erase(number);
 }
 
+size_t FreshnessWaits::size() {
+  MutexLock lock(mutex_);
+  return waits_.size();
+}
+
 void FreshnessWaits::Wake() {
   std::vector<std::function<void()>> reached;
   {

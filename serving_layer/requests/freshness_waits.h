@@ -25,6 +25,7 @@ class FreshnessWaits {
   std::optional<uint64_t> Add(const v1::EventPosition& position, std::function<void()> wake);
   // The request waits no longer: `wake` will not be called, unless it is being called now.
   void Remove(uint64_t number);
+  size_t size();
   // Wakes all whose position is covered: after progress.
   void Wake();
 

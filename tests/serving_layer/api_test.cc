@@ -6,6 +6,11 @@
 #include <google/protobuf/unknown_field_set.h>
 #include <grpcpp/generic/generic_stub.h>
 
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
 #include "common/merge/policy.h"
 #include "serving_layer/api/grpc_server.h"
 #include "tests/serving_layer/serving_layer_fixture.h"
@@ -186,16 +191,20 @@ TEST_F(ApiTest, ARequestThatWouldWaitForFreshnessBesideTooManyIsRefused) {
                             world_.metrics);
   const auto publisher = EventPublisher::Start(world_.log, world_.metrics);
   ASSERT_TRUE(publisher.ok());
+  Watches watches(/*max_watchers=*/1, recommender, live, context);
   FreshnessWaits waits([](const v1::EventPosition&) { return false; });
   const auto server = GrpcServer::Start("127.0.0.1:0", {.recommender = recommender,
+                                                        .live = live,
                                                         .context = context,
                                                         .snapshots = snapshots,
                                                         .publisher = **publisher,
                                                         .waits = waits,
+                                                        .watches = watches,
                                                         .clock = world_.clock,
                                                         .metrics = world_.metrics,
                                                         .config = world_.config,
-                                                        .topics = world_.topics});
+                                                        .topics = world_.topics,
+                                                        .drain = [](bool) {}});
   ASSERT_TRUE(server.ok()) << server.status();
   recommendations_ = v1::RecommendationService::NewStub(
       grpc::CreateChannel(absl::StrCat("127.0.0.1:", (*server)->port()), grpc::InsecureChannelCredentials()));
@@ -214,6 +223,116 @@ TEST_F(ApiTest, ARequestThatWouldWaitForFreshnessBesideTooManyIsRefused) {
   EXPECT_EQ(Recommend(request, &response).error_code(), grpc::RESOURCE_EXHAUSTED);
   waits.Remove(last);
   EXPECT_TRUE(Recommend(request, &response).ok());
+}
+
+// A server whose every answer stands still until it is let go.
+class StuckServerTest : public ApiTest {
+ protected:
+  StuckServerTest() {
+    world_.config.mutable_serving()->set_max_queue_ms(50);
+    snapshots_ = std::make_unique<SnapshotManager>(
+        SnapshotManager::Options{.snapshots_dir = world_.config.storage().snapshots_dir()}, policy_, world_.clock,
+        live_, context_, world_.metrics);
+    publisher_ = *EventPublisher::Start(world_.log, world_.metrics);
+    server_ = *GrpcServer::Start("127.0.0.1:0", {.recommender = recommender_,
+                                                 .live = live_,
+                                                 .context = context_,
+                                                 .snapshots = *snapshots_,
+                                                 .publisher = *publisher_,
+                                                 .waits = waits_,
+                                                 .watches = watches_,
+                                                 .clock = world_.clock,
+                                                 .metrics = world_.metrics,
+                                                 .config = world_.config,
+                                                 .topics = world_.topics,
+                                                 .drain = [](bool) {}});
+    recommendations_ = v1::RecommendationService::NewStub(
+        grpc::CreateChannel(absl::StrCat("127.0.0.1:", server_->port()), grpc::InsecureChannelCredentials()));
+  }
+  bool Stand() {
+    std::unique_lock lock(mutex_);
+    ++worked_on_;
+    changed_.wait(lock, [this] { return let_go_; });
+    return true;
+  }
+  // Calls from so many threads, which all queue behind those that stand still; lets them go once that has lasted a
+  // while.
+  std::vector<grpc::Status> CallAll(int calls, std::chrono::milliseconds deadline, std::atomic<int>* with_retry_after) {
+    std::vector<grpc::Status> statuses(calls);
+    std::vector<std::thread> threads;
+    for (int i = 0; i < calls; ++i) {
+      threads.emplace_back([&, i] {
+        v1::RecommendRequest request;
+        request.set_user_id("ann");
+        v1::RecommendResponse response;
+        grpc::ClientContext context;
+        context.set_deadline(std::chrono::system_clock::now() + deadline);
+        statuses[i] = recommendations_->Recommend(&context, request, &response);
+        *with_retry_after += static_cast<int>(context.GetServerTrailingMetadata().count("retry-after-ms"));
+      });
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    Eventually([&] { return std::chrono::steady_clock::now() - begin > std::chrono::milliseconds(500); }, "a queue");
+    {
+      std::lock_guard lock(mutex_);
+      let_go_ = true;
+      changed_.notify_all();
+    }
+    for (std::thread& thread : threads) {
+      thread.join();
+    }
+    return statuses;
+  }
+
+  LiveState live_;
+  ContextPublisher context_;
+  ItemTrends trends_{live_};
+  const MergePolicy policy_ = *MergePolicy::FromProto(world_.config.merge());
+  const Recommender recommender_{
+      {.stale_after = absl::Minutes(1), .segment_size = 16}, policy_, world_.clock, live_, context_, trends_, [this] {
+        return Stand();
+      }};
+  std::unique_ptr<SnapshotManager> snapshots_;
+  std::unique_ptr<EventPublisher> publisher_;
+  FreshnessWaits waits_{[](const v1::EventPosition&) { return false; }};
+  Watches watches_{1, recommender_, live_, context_};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool let_go_ = false;
+  int worked_on_ = 0;
+  std::unique_ptr<GrpcServer> server_;
+};
+
+TEST_F(StuckServerTest, RequestsThatStoodInAQueueTooLongAreRefusedAndToldWhenToRetry) {
+  constexpr int kCalls = 64;
+  std::atomic<int> with_retry_after = 0;
+  int refused = 0;
+  for (const grpc::Status& status : CallAll(kCalls, std::chrono::seconds(60), &with_retry_after)) {
+    refused += status.error_code() == grpc::RESOURCE_EXHAUSTED ? 1 : 0;
+    EXPECT_TRUE(status.ok() || status.error_code() == grpc::RESOURCE_EXHAUSTED) << status.error_message();
+  }
+  EXPECT_GT(refused, 0);
+  EXPECT_EQ(refused, kCalls - worked_on_);
+  EXPECT_EQ(with_retry_after, refused);
+  // The queue is gone, and so is the refusal.
+  v1::RecommendRequest request;
+  request.set_user_id("ann");
+  v1::RecommendResponse response;
+  Eventually([&] { return Recommend(request, &response).ok(); }, "an answer");
+}
+
+TEST_F(StuckServerTest, ARequestWhoseDeadlinePassedIsNotWorkedOn) {
+  constexpr int kCalls = 64;
+  std::atomic<int> ignored = 0;
+  for (const grpc::Status& status : CallAll(kCalls, std::chrono::milliseconds(200), &ignored)) {
+    EXPECT_EQ(status.error_code(), grpc::DEADLINE_EXCEEDED) << status.error_message();
+  }
+  const int worked_on = worked_on_;
+  EXPECT_LT(worked_on, kCalls / 2);
+  v1::RecommendRequest request;
+  request.set_user_id("ann");
+  v1::RecommendResponse response;
+  Eventually([&] { return Recommend(request, &response).ok(); }, "an answer");
 }
 
 }  // namespace
