@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "common/dense/top_items.h"
 #include "common/ids/ids.h"
+#include "common/sessions/live_session_index.h"
 #include "common/sessions/session_index.h"
 
 namespace tributary {
@@ -33,35 +33,57 @@ struct SessionNeighbourOptions {
   bool by_idf = true;                    // Rare items count more.
 };
 
-// Threads: immutable; each thread needs its own Scratch, which is for one index at a time.
+// What is asked for.
+struct SessionQuery {
+  absl::Span<const uint32_t> items;        // The session's, oldest first, repeats allowed; unknown ones are passed over.
+  int64_t now_unix_ms = 0;                 // t
+  // Sessions that the index does not have. Null: none. The caller's EpochGuard is open.
+  const LiveSessionIndex* live = nullptr;
+  // Whose session it is among the live ones, and its time: it is no neighbour of itself. 0: not among them.
+  uint64_t user = 0;
+  int64_t session_time_unix_ms = 0;
+};
+
+// With live sessions, past sessions are those of both, where one that goes on with a stored one stands for it. The time
+// of a live session is then when it had the latest item shared with it.
+// Threads: immutable; each thread needs its own Scratch, which is for any indexes, one after the other.
 class SessionNeighbours {
  public:
   // Memory: 4 bytes a session and an item.
   class Scratch {
     friend class SessionNeighbours;
-    std::vector<float> similarities;  // By session; 0 between calls.
+    struct Found {
+      int64_t recency = 0;   // Time, or where there are no live sessions the number, which is in the order of time.
+      uint32_t number = 0;   // Of a stored session; from their number on slots of live ones.
+      float similarity = 0;
+    };
+    std::vector<float> similarities;  // By number; 0 between calls.
     std::vector<float> scores;        // By item; 0 between calls.
-    std::vector<uint32_t> sessions;
+    std::vector<Found> found;
     std::vector<uint32_t> items;
     std::vector<uint32_t> latest;
+    std::vector<ScoredItem> list;
   };
 
   // Borrows what `index` shows.
-  SessionNeighbours(const SessionIndex& index, const SessionNeighbourOptions& options)
-      : index_(index), options_(options) {}
+  SessionNeighbours(const SessionIndex& index, const SessionNeighbourOptions& options);
+
+  const SessionIndex& index() const { return index_; }
 
   // The best n items (n >= 1) with a score above 0, best first, ties by smaller item; what the session has may be among
-  // them. `items`: the session's, oldest first, repeats allowed; those beyond the index are passed over. `now_unix_ms`:
-  // t.
-  std::vector<ScoredItem> Next(absl::Span<const uint32_t> items, int64_t now_unix_ms, size_t n, Scratch* scratch) const;
+  // them. Lies in `scratch` until its next use.
+  absl::Span<const ScoredItem> Next(const SessionQuery& query, size_t n, Scratch* scratch) const;
 
  private:
-  void Latest(absl::Span<const uint32_t> items, Scratch* scratch) const;
-  void FindSessions(int64_t now_unix_ms, Scratch* scratch) const;
-  void Vote(uint32_t session, Scratch* scratch) const;
+  void Latest(const SessionQuery& query, Scratch* scratch) const;
+  void FindStored(const SessionQuery& query, Scratch* scratch) const;
+  void FindLive(const LiveSessionIndex& live, Scratch* scratch) const;
+  void ChooseSessions(const SessionQuery& query, Scratch* scratch) const;
+  void Vote(absl::Span<const uint32_t> items, float similarity, Scratch* scratch) const;
 
   const SessionIndex index_;
   const SessionNeighbourOptions options_;
+  std::vector<float> fading_;   // By distance to the match.
 };
 
 }  // namespace tributary

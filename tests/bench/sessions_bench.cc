@@ -128,9 +128,11 @@ void Run(const Set& set, std::vector<PastSession> train, const std::vector<PastS
     for (size_t i = 1; i < session.items.size(); ++i) {
       const absl::Time asked = absl::Now();
       // One more than is looked at: the item that is on show now is not what comes next.
-      std::vector<ScoredItem> list =
-          neighbours.Next(absl::MakeConstSpan(session.items).first(i), session.time_unix_ms, kListLength + 1, &scratch);
+      const absl::Span<const ScoredItem> next = neighbours.Next(
+          {.items = absl::MakeConstSpan(session.items).first(i), .now_unix_ms = session.time_unix_ms}, kListLength + 1,
+          &scratch);
       asking += absl::Now() - asked;
+      std::vector<ScoredItem> list(next.begin(), next.end());
       list.erase(std::remove_if(list.begin(), list.end(),
                                 [&](const ScoredItem& scored) { return Value(scored.item) == session.items[i - 1]; }),
                  list.end());

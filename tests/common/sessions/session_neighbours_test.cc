@@ -18,7 +18,7 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-std::vector<uint32_t> Numbers(const std::vector<ScoredItem>& list) {
+std::vector<uint32_t> Numbers(absl::Span<const ScoredItem> list) {
   std::vector<uint32_t> numbers;
   for (const ScoredItem& scored : list) {
     numbers.push_back(Value(scored.item));
@@ -56,15 +56,15 @@ TEST(SessionNeighboursTest, NothingIsKnownOfAnEmptySessionOrUnknownItems) {
   const SessionIndexArrays arrays = SessionIndexArrays::Build({}, 0, 10);
   const SessionNeighbours neighbours(arrays.index(), {});
   SessionNeighbours::Scratch scratch;
-  EXPECT_THAT(neighbours.Next({}, 0, 5, &scratch), IsEmpty());
-  EXPECT_THAT(neighbours.Next({3, 4'000'000'000}, 0, 5, &scratch), IsEmpty());
+  EXPECT_THAT(neighbours.Next({}, 5, &scratch), IsEmpty());
+  EXPECT_THAT(neighbours.Next({.items = {3, 4'000'000'000}}, 5, &scratch), IsEmpty());
 }
 
 TEST(SessionNeighboursTest, TheLatestItemsSayMost) {
   const SessionIndexArrays arrays = SessionIndexArrays::Build({{1, {0, 10}}, {2, {1, 11}}, {3, {2, 12}}}, 20, 10);
   const SessionNeighbours neighbours(arrays.index(), {.last_items = 2});
   SessionNeighbours::Scratch scratch;
-  EXPECT_THAT(Numbers(neighbours.Next({0, 1, 2}, 3, 4, &scratch)), ElementsAre(2, 12, 1, 11));  // 0 is too long ago.
+  EXPECT_THAT(Numbers(neighbours.Next({.items = {0, 1, 2}, .now_unix_ms = 3}, 4, &scratch)), ElementsAre(2, 12, 1, 11));  // 0 is too long ago.
 }
 
 // The formula in the header, with maps and nothing clever.
@@ -147,7 +147,7 @@ TEST(SessionNeighboursTest, IsTheFormulaOnRandomSessionsWhateverIsAskedFor) {
       for (uint64_t i = 0; i < 1 + random() % 6; ++i) {
         items.push_back(static_cast<uint32_t>(random() % 40));
       }
-      const auto list = neighbours.Next(items, 300 * 60'000, 40, &scratch);
+      const auto list = neighbours.Next({.items = items, .now_unix_ms = 300 * 60'000}, 40, &scratch);
       const auto plain = Plain(arrays.index(), options, items, 300 * 60'000);
       ASSERT_EQ(list.size(), plain.size()) << "case " << c << " query " << query;
       for (size_t i = 0; i < list.size(); ++i) {
