@@ -43,6 +43,7 @@ struct ServingLayer::Impl {
         on_failure(std::move(failure_callback)),
         policy(merge_policy),
         topics(config.kafka().topic_prefix()),
+        live({.memory_budget_bytes = config.serving().live_sessions_bytes()}),
         waits([this](const v1::EventPosition& position) { return recommender.Covers(position); }),
         follower({.topics = topics}, log, clock, live, context, metrics,
                  [this] {

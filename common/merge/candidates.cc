@@ -11,6 +11,8 @@ namespace {
 // linear decay of vector multiplication session kNN.
 constexpr size_t kSessionSeeds = 10;
 constexpr size_t kSessionCandidates = 100;
+constexpr size_t kSessionListLength = 2 * kSessionCandidates;   // Some of it must not be shown.
+constexpr int64_t kSessionKeptMs = 24LL * 3600 * 1000;
 constexpr size_t kLadderCategories = 5;
 // The ladder stops at the end of a batch, not in its middle: boosts and rules can lift items that are not at the top.
 constexpr size_t kLadderBatch = 200;
@@ -22,20 +24,6 @@ double BestOf(absl::Span<const ScoredItem> list) {
     best = std::max(best, static_cast<double>(scored.score));
   }
   return best;
-}
-
-bool IsSeedKind(EventType kind) {
-  switch (kind) {
-    case v1::VIEW:
-    case v1::CLICK:
-    case v1::ADD_TO_CART:
-    case v1::PURCHASE:
-    case v1::LIKE:
-    case v1::RATING:
-      return true;
-    default:
-      return false;
-  }
 }
 
 template <typename Number>
@@ -120,7 +108,7 @@ void Merger::CollectSeeds() {
   }
   for (size_t i = b_.facts.size(); i-- > 0;) {
     const LiveFact& live = b_.facts[i];
-    if (live.above_watermark && live.item && IsSeedKind(live.fact->kind)) {
+    if (live.above_watermark && live.item && IsSessionKind(live.fact->kind)) {
       add(*live.item);
     }
   }
@@ -135,12 +123,76 @@ void Merger::AddNeighbours(absl::Span<const ItemNumber> seeds, bool weigh_by_rec
       if (!Known(scored.item)) {
         continue;
       }
-      Slot& slot = SlotOf(scored.item);
-      if (!slot.session) {
-        slot.session = true;
-        b_.session_slots.push_back(IndexOf(slot));
+      AddSessionPart(scored.item, weight * scored.score);
+    }
+  }
+}
+
+void Merger::AddSessionPart(ItemNumber item, double part) {
+  Slot& slot = SlotOf(item);
+  if (!slot.session) {
+    slot.session = true;
+    b_.session_slots.push_back(IndexOf(slot));
+  }
+  slot.session_part += part;
+}
+
+// By event time alone, whichever side of W: a swap does not end a session.
+int64_t Merger::CollectSession() {
+  b_.session.clear();
+  const auto add = [&](ItemNumber item) {
+    const Slot* const slot = Known(item) ? b_.slots.Find(Value(item)) : nullptr;
+    if (Known(item) && (slot == nullptr || !slot->rejected)) {
+      b_.session.push_back(Value(item));
+    }
+  };
+  const LiveFact* latest = nullptr;
+  const LiveFact* earliest = nullptr;   // Of the session so far, going back.
+  for (size_t i = b_.facts.size(); i-- > 0;) {
+    const LiveFact& live = b_.facts[i];
+    if (!live.item || !IsSessionKind(live.fact->kind)) {
+      continue;
+    }
+    if (latest == nullptr) {
+      if (in_.now_unix_ms - live.fact->event_time_unix_ms > kSessionKeptMs) {
+        break;
       }
-      slot.session_part += weight * scored.score;
+      latest = earliest = &live;
+    } else if (live.fact->session_id != latest->fact->session_id) {
+      continue;
+    } else if (latest->fact->session_id.empty() &&
+               earliest->fact->event_time_unix_ms - live.fact->event_time_unix_ms > kSessionGapMs) {
+      break;
+    }
+    earliest = &live;
+    add(*live.item);
+  }
+  std::reverse(b_.session.begin(), b_.session.end());
+  for (const absl::Span<const ItemNumber> items : {in_.recent_items, in_.basket}) {
+    for (const ItemNumber item : items) {
+      add(item);
+    }
+  }
+  if (in_.current_item) {
+    add(*in_.current_item);
+  }
+  return latest == nullptr ? 0 : latest->fact->event_time_unix_ms;
+}
+
+void Merger::AddSessionNeighbours() {
+  const int64_t time = CollectSession();
+  if (b_.session.empty()) {
+    return;
+  }
+  const SessionQuery query{.items = b_.session,
+                           .now_unix_ms = in_.now_unix_ms,
+                           .live = in_.live_sessions,
+                           .user = in_.user_key,
+                           .session_time_unix_ms = time};
+  const size_t most = in_.kind == MergeKind::kScore ? catalogue_.size() : kSessionListLength;
+  for (const ScoredItem& scored : in_.sessions->Next(query, most, &b_.session_neighbours)) {
+    if (Known(scored.item)) {
+      AddSessionPart(scored.item, scored.score);
     }
   }
 }
@@ -181,11 +233,13 @@ void Merger::ChooseSessionCandidates(double weight, size_t most) {
 }
 
 void Merger::AddSession() {
-  if (in_.views == nullptr) {
-    return;
-  }
   CollectSeeds();
-  AddNeighbours(b_.seeds, /*weigh_by_recency=*/true);
+  if (in_.sessions != nullptr) {
+    AddSessionNeighbours();
+  }
+  if (b_.session_slots.empty() && in_.views != nullptr) {
+    AddNeighbours(b_.seeds, /*weigh_by_recency=*/true);
+  }
   ChooseSessionCandidates(in_.weights.session,
                           in_.kind == MergeKind::kScore ? b_.session_slots.size() : kSessionCandidates);
 }
@@ -253,7 +307,7 @@ void Merger::AddCategoryPopular(double weight) {
     }
   };
   for (const Decision& decision : history_->decisions()) {
-    if (Known(decision.item) && IsSeedKind(decision.kind)) {
+    if (Known(decision.item) && IsSessionKind(decision.kind)) {
       touch(decision.item);
     }
   }

@@ -17,6 +17,20 @@ DecisionKey KeyOf(const LiveFact& live) {
 
 }  // namespace
 
+bool IsSessionKind(EventType kind) {
+  switch (kind) {
+    case v1::VIEW:
+    case v1::CLICK:
+    case v1::ADD_TO_CART:
+    case v1::PURCHASE:
+    case v1::LIKE:
+    case v1::RATING:
+      return true;
+    default:
+      return false;
+  }
+}
+
 absl::Status ReadLiveFacts(absl::Span<const LivePartition> partitions, const Catalogue& catalogue, UserHistory* history,
                            std::vector<LiveFact>* facts) {
   facts->clear();

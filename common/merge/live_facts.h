@@ -23,6 +23,9 @@ struct LiveFact {
   bool above_watermark = false;     // Its long-term effect counts here.
 };
 
+// The kinds that say what a session is about: those that the batch layer learns items from, by its defaults.
+bool IsSessionKind(EventType kind);
+
 // All facts of a user's partitions that FORGET does not hide, by event time, then position; `history` (the snapshot's state
 // or empty) takes in what lies at or above W.
 // FailedPrecondition: a watermark lies below its partition's floor.

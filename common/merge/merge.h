@@ -15,6 +15,8 @@
 #include "common/merge/catalogue.h"
 #include "common/merge/policy.h"
 #include "common/merge/rule_set.h"
+#include "common/sessions/live_session_index.h"
+#include "common/sessions/session_neighbours.h"
 #include "common/user_state/fact.h"
 #include "common/user_state/user_history.h"
 
@@ -109,6 +111,8 @@ struct MergeInput {
   const Catalogue* catalogue = nullptr;      // Required.
   const RuleSet* rules = nullptr;            // Null: none.
   const CandidateViews* views = nullptr;     // Null: no snapshot.
+  const SessionNeighbours* sessions = nullptr;       // Null: the session is continued by its items' neighbours alone.
+  const LiveSessionIndex* live_sessions = nullptr;   // Beside those of `sessions`; null: none.
   const MergePolicy* policy = nullptr;       // Required.
   SourceWeights weights;
   int64_t now_unix_ms = 0;                   // Required: what ages, windows and availability are counted to.
@@ -117,6 +121,7 @@ struct MergeInput {
   absl::Span<const ScoredItem> personal;     // The list of the batch layer (or folded in), best first.
   const UserHistory* history = nullptr;      // Of the snapshot, at its W. Null: it does not know the user.
   absl::Span<const LivePartition> live;
+  uint64_t user_key = 0;                     // Of the user among live_sessions. 0: not in it.
   absl::string_view segment;
 
   // The request.
@@ -124,7 +129,7 @@ struct MergeInput {
   const ItemFilter* filter = nullptr;
   bool exclude_seen = false;                 // Leaves out what the user viewed, clicked, bought, liked or rated.
   int max_per_category = 0;                  // By main category; 0: no cap. Items without a category have no cap.
-  absl::Span<const ItemNumber> basket;       // Never shown; neighbours are candidates.
+  absl::Span<const ItemNumber> basket;       // Never shown; of the session.
   std::optional<ItemNumber> current_item;    // As basket.
   absl::Span<const ItemNumber> recent_items; // An anonymous visitor's, oldest first.
   absl::Span<const ItemNumber> shown;        // On the pages before: never again.
@@ -216,6 +221,9 @@ class MergeScratch {
 // Absent:  what the user owns (latest of purchase and return is a purchase, not older than the suppression), what the user
 //          rejects (latest of like, dislike and rating is a dislike or low), basket, current item, shown; out of stock,
 //          outside availability, deleted; hidden by a rule; filtered; seen when asked.
+// Session: what the user did last without a break (common/event/session.h), within 24 h, then recent items, basket and
+//          current item: its best 100 candidates by session neighbours, or where those know nothing by the neighbours of
+//          the latest items.
 // Ladder:  while there are not enough: popular among the user's segment, then in the user's categories, then overall.
 // Seam:    a live fact has a long-term effect only at or above its partition's W; its short-term effect (category
 //          boosts) is a function of event time alone (design.md, the seam law). FORGET hides older facts of every kind.

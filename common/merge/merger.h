@@ -58,6 +58,8 @@ struct MergeScratch::Buffers {
   SparseSet<Slot> slots;
   SparseSet<CategoryUse> categories;
   std::vector<ItemNumber> seeds;
+  std::vector<uint32_t> session;      // Item numbers, the oldest first.
+  SessionNeighbours::Scratch session_neighbours;
   std::vector<uint32_t> session_slots;
   std::vector<Candidate> candidates;
   std::vector<Ranked> ranked;
@@ -100,6 +102,10 @@ class Merger {
   void AddPersonal();
   void AddSession();
   void CollectSeeds();
+  // The session's items; answers the time of the latest fact among them, 0: none is.
+  int64_t CollectSession();
+  void AddSessionNeighbours();
+  void AddSessionPart(ItemNumber item, double part);
   void AddNeighbours(absl::Span<const ItemNumber> seeds, bool weigh_by_recency);
   void ChooseSessionCandidates(double weight, size_t most);
   void AddScored();

@@ -6,8 +6,8 @@
 namespace tributary {
 namespace {
 
-constexpr int64_t kSessionBytes = 250;      // Of a session without items, with its places in the writer's tables.
-constexpr int64_t kSessionItemBytes = 36;   // With its place in the item's list, and what growing leaves unused.
+constexpr int64_t kSessionBytes = 250;     // Of a session without items, with its places in the writer's tables.
+constexpr int64_t kSessionItemBytes = 36;  // With its place in the item's list, and what growing leaves unused.
 constexpr size_t kRetiredAtMost = 1024;
 
 }  // namespace
@@ -87,7 +87,7 @@ void LiveSessionIndex::ChangeItem(uint32_t item, uint32_t slot, const Session* b
   next->count += after != nullptr && Counts(*after, item) ? 1 : 0;
   next->entries.reserve(old->entries.size() + 1);
   bool placed = time == nullptr;
-  const auto comes_first = [&](const Entry& entry) {   // The new place comes before this one.
+  const auto comes_first = [&](const Entry& entry) {  // The new place comes before this one.
     if (*time != entry.time_unix_ms) {
       return *time > entry.time_unix_ms;
     }

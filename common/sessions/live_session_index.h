@@ -17,7 +17,8 @@
 
 namespace tributary {
 
-// The sessions that a snapshot has not counted, for session neighbours (session_neighbours.h) beside the snapshot's own.
+// The sessions that a snapshot has not counted, for session neighbours (session_neighbours.h) beside the snapshot's
+// own.
 //
 // What is in it is a function of what SetUser said last of each user, as long as the budget holds it all. Beyond it the
 // oldest sessions leave, by (time, user, id), and come back no sooner than SetUser names them again; so do the oldest
@@ -28,17 +29,17 @@ class LiveSessionIndex {
  public:
   struct Options {
     int64_t memory_budget_bytes = int64_t{256} << 20;
-    size_t sessions_per_item = 1500;   // The newest that an item is found by.
+    size_t sessions_per_item = 1500;  // The newest that an item is found by.
   };
   static constexpr uint32_t kNotStored = UINT32_MAX;
 
   struct Session {
-    uint64_t user = 0;                 // Not 0.
-    uint64_t id = 0;                   // Among the user's sessions.
-    int64_t time_unix_ms = 0;          // Of its latest event.
-    uint32_t stored = kNotStored;      // The session of the snapshot's index that it goes on with: it stands for both.
-    std::vector<uint32_t> items;       // Each once, where it was seen last, the oldest first.
-    std::vector<int64_t> item_times;   // As many.
+    uint64_t user = 0;                // Not 0.
+    uint64_t id = 0;                  // Among the user's sessions.
+    int64_t time_unix_ms = 0;         // Of its latest event.
+    uint32_t stored = kNotStored;     // The session of the snapshot's index that it goes on with: it stands for both.
+    std::vector<uint32_t> items;      // Each once, where it was seen last, the oldest first.
+    std::vector<int64_t> item_times;  // As many.
     friend bool operator==(const Session&, const Session&) = default;
   };
   // The sessions that have one item, the newest first by when they had it.
@@ -48,7 +49,7 @@ class LiveSessionIndex {
   };
   struct SessionsOfItem {
     std::vector<Entry> entries;
-    uint32_t count = 0;                // All of them; without those whose stored session has the item.
+    uint32_t count = 0;  // All of them; without those whose stored session has the item.
   };
 
   // Beside `stored`, which it borrows.
@@ -65,8 +66,8 @@ class LiveSessionIndex {
   // Frees what was replaced and has no reader any more. Now and then, such as once a batch of updates.
   void Reclaim();
   size_t size() const { return by_age_.size(); }
-  int64_t bytes() const { return bytes_; }   // About.
-  std::vector<Session> All() const;          // By (time, user, id).
+  int64_t bytes() const { return bytes_; }  // About.
+  std::vector<Session> All() const;         // By (time, user, id).
 
   // ---- For readers ----
   // Sessions that stand for no stored one.
@@ -83,7 +84,7 @@ class LiveSessionIndex {
   }
 
  private:
-  static constexpr uint32_t kNumbers = 1 << 26;   // Of items, and of slots.
+  static constexpr uint32_t kNumbers = 1 << 26;  // Of items, and of slots.
 
   // Pointers by number, in blocks that are made when they are needed and then stay.
   template <typename T>
@@ -107,9 +108,11 @@ class LiveSessionIndex {
     using Block = std::array<std::atomic<const T*>, kBlockSize>;
     std::unique_ptr<std::atomic<Block*>[]> blocks_;
   };
-  using Age = std::tuple<int64_t, uint64_t, uint64_t, uint32_t>;   // Time, user, id, slot.
+  using Age = std::tuple<int64_t, uint64_t, uint64_t, uint32_t>;  // Time, user, id, slot.
 
-  static Age AgeOf(const Session& session, uint32_t slot) { return {session.time_unix_ms, session.user, session.id, slot}; }
+  static Age AgeOf(const Session& session, uint32_t slot) {
+    return {session.time_unix_ms, session.user, session.id, slot};
+  }
   static int64_t BytesOf(const Session& session);
   // Before null: new; after null: gone.
   void Change(uint32_t slot, const Session* before, std::unique_ptr<const Session> after);
@@ -126,10 +129,10 @@ class LiveSessionIndex {
   PointerTable<SessionsOfItem> items_;
   std::atomic<uint32_t> sessions_{0};
   std::atomic<uint32_t> slot_count_{0};
-  std::unique_ptr<std::atomic<uint8_t>[]> continued_;   // By stored session: live ones that stand for it.
-  std::atomic<uint32_t> continued_from_;                // None below.
+  std::unique_ptr<std::atomic<uint8_t>[]> continued_;  // By stored session: live ones that stand for it.
+  std::atomic<uint32_t> continued_from_;               // None below.
 
-  absl::flat_hash_map<uint64_t, std::vector<uint32_t>> users_;   // Their slots.
+  absl::flat_hash_map<uint64_t, std::vector<uint32_t>> users_;  // Their slots.
   absl::btree_set<Age> by_age_;
   std::vector<uint32_t> free_slots_;
   int64_t bytes_ = 0;

@@ -56,7 +56,7 @@ class SessionIndexArrays {
   std::vector<uint64_t> session_offsets_ = {0};
   std::vector<int64_t> session_times_unix_ms_;
   std::vector<uint32_t> session_items_;
-  std::vector<uint64_t> item_offsets_;
+  std::vector<uint64_t> item_offsets_ = {0};
   std::vector<uint32_t> item_sessions_;
   std::vector<uint32_t> item_counts_;
 };

@@ -23,9 +23,9 @@ bool YoungerId(const LiveSessionIndex::Session* a, const LiveSessionIndex::Sessi
 SessionNeighbours::SessionNeighbours(const SessionIndex& index, const SessionNeighbourOptions& options)
     : index_(index), options_(options) {
   for (size_t distance = 0; distance < SessionIndexArrays::kLongestSession; ++distance) {
-    fading_.push_back(options.item_half_life_places > 0
-                          ? static_cast<float>(std::exp2(-static_cast<double>(distance) / options.item_half_life_places))
-                          : 1.0f);
+    fading_.push_back(options.item_half_life_places > 0 ? static_cast<float>(std::exp2(-static_cast<double>(distance) /
+                                                                                       options.item_half_life_places))
+                                                        : 1.0f);
   }
 }
 
@@ -77,7 +77,7 @@ void SessionNeighbours::FindLive(const LiveSessionIndex& live, Scratch* scratch)
          absl::MakeConstSpan(sessions->entries).first(std::min(sessions->entries.size(), options_.recent_sessions))) {
       const uint32_t number = index_.sessions() + entry.slot;
       if (number >= scratch->similarities.size()) {
-        continue;   // Came just now.
+        continue;  // Came just now.
       }
       float& similarity = scratch->similarities[number];
       if (similarity == 0) {
@@ -99,7 +99,8 @@ void SessionNeighbours::ChooseSessions(const SessionQuery& query, Scratch* scrat
     if (a.recency != b.recency) {
       return a.recency > b.recency;
     }
-    return a.number < stored && b.number < stored ? a.number > b.number : YoungerId(live_of(a.number), live_of(b.number));
+    return a.number < stored && b.number < stored ? a.number > b.number
+                                                  : YoungerId(live_of(a.number), live_of(b.number));
   };
   const auto keep = [&](size_t most, auto before) {
     if (found.size() > most) {
@@ -118,12 +119,13 @@ void SessionNeighbours::ChooseSessions(const SessionQuery& query, Scratch* scrat
       double similarity = one.similarity;
       if (options_.by_length) {
         const LiveSessionIndex::Session* const live = live_of(one.number);
-        const size_t length = one.number < stored ? index_.ItemsOf(one.number).size() : live != nullptr ? live->items.size() : 1;
+        const size_t length = one.number < stored ? index_.ItemsOf(one.number).size()
+                              : live != nullptr   ? live->items.size()
+                                                  : 1;
         similarity /= std::sqrt(l * static_cast<double>(length));
       }
       if (options_.session_half_life_seconds > 0) {
-        const int64_t time =
-            one.number < stored ? index_.session_times_unix_ms[one.number] : one.recency;
+        const int64_t time = one.number < stored ? index_.session_times_unix_ms[one.number] : one.recency;
         const double age = static_cast<double>(std::max<int64_t>(0, query.now_unix_ms - time)) / 1000;
         similarity *= std::exp2(-age / options_.session_half_life_seconds);
       }
@@ -135,7 +137,7 @@ void SessionNeighbours::ChooseSessions(const SessionQuery& query, Scratch* scrat
     return a.similarity != b.similarity ? a.similarity > b.similarity : more_recent(a, b);
   };
   keep(options_.neighbours, more_similar);
-  std::sort(found.begin(), found.end(), more_similar);   // Sums are then the same however they were found.
+  std::sort(found.begin(), found.end(), more_similar);  // Sums are then the same however they were found.
 }
 
 void SessionNeighbours::Vote(absl::Span<const uint32_t> items, float similarity, Scratch* scratch) const {
@@ -146,7 +148,7 @@ void SessionNeighbours::Vote(absl::Span<const uint32_t> items, float similarity,
   // By now j is one more than the place of the match.
   const auto vote = static_cast<float>(similarity * (1 - kMatchStep * static_cast<double>(j)));
   if (vote <= 0 || match == items.size()) {
-    return;   // A live session may have changed since it was found.
+    return;  // A live session may have changed since it was found.
   }
   for (size_t i = 0; i < items.size(); ++i) {
     if (items[i] >= scratch->scores.size()) {
@@ -192,13 +194,13 @@ absl::Span<const ScoredItem> SessionNeighbours::Next(const SessionQuery& query, 
       Vote(session->items, one.similarity, scratch);
     }
   }
-  const double sessions =
-      static_cast<double>(index_.sessions()) + (query.live != nullptr ? query.live->sessions() : 0);
+  const double sessions = static_cast<double>(index_.sessions()) + (query.live != nullptr ? query.live->sessions() : 0);
   for (const uint32_t item : scratch->items) {
     float score = scratch->scores[item];
     scratch->scores[item] = 0;
     if (options_.by_idf) {
-      const LiveSessionIndex::SessionsOfItem* const live = query.live != nullptr ? query.live->SessionsOf(item) : nullptr;
+      const LiveSessionIndex::SessionsOfItem* const live =
+          query.live != nullptr ? query.live->SessionsOf(item) : nullptr;
       const double count = (item < index_.items() ? static_cast<double>(index_.item_counts[item]) : 0) +
                            (live != nullptr ? live->count : 0);
       score *= static_cast<float>(std::log(sessions / std::max(1.0, count)));

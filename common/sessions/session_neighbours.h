@@ -35,8 +35,8 @@ struct SessionNeighbourOptions {
 
 // What is asked for.
 struct SessionQuery {
-  absl::Span<const uint32_t> items;        // The session's, oldest first, repeats allowed; unknown ones are passed over.
-  int64_t now_unix_ms = 0;                 // t
+  absl::Span<const uint32_t> items;  // The session's, oldest first, repeats allowed; unknown ones are passed over.
+  int64_t now_unix_ms = 0;           // t
   // Sessions that the index does not have. Null: none. The caller's EpochGuard is open.
   const LiveSessionIndex* live = nullptr;
   // Whose session it is among the live ones, and its time: it is no neighbour of itself. 0: not among them.
@@ -53,8 +53,8 @@ class SessionNeighbours {
   class Scratch {
     friend class SessionNeighbours;
     struct Found {
-      int64_t recency = 0;   // Time, or where there are no live sessions the number, which is in the order of time.
-      uint32_t number = 0;   // Of a stored session; from their number on slots of live ones.
+      int64_t recency = 0;  // Time, or where there are no live sessions the number, which is in the order of time.
+      uint32_t number = 0;  // Of a stored session; from their number on slots of live ones.
       float similarity = 0;
     };
     std::vector<float> similarities;  // By number; 0 between calls.
@@ -83,7 +83,7 @@ class SessionNeighbours {
 
   const SessionIndex index_;
   const SessionNeighbourOptions options_;
-  std::vector<float> fading_;   // By distance to the match.
+  std::vector<float> fading_;  // By distance to the match.
 };
 
 }  // namespace tributary

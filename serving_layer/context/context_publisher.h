@@ -31,6 +31,7 @@ struct ServingContext {
   std::shared_ptr<const std::vector<ItemNumber>> newest;
 
   Generation generation() const { return snapshot ? snapshot->generation() : Generation{0}; }
+  const SessionNeighbours& sessions() const { return snapshot ? snapshot->sessions() : LoadedSnapshot::NoSessions(); }
   // W; without a snapshot 0.
   Offset Watermark(PartitionId partition) const { return snapshot ? snapshot->Watermark(partition) : Offset{0}; }
 };

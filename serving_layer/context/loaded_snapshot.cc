@@ -19,6 +19,12 @@ absl::StatusOr<std::shared_ptr<const LoadedSnapshot>> LoadedSnapshot::Load(const
   return snapshot;
 }
 
+const SessionNeighbours& LoadedSnapshot::NoSessions() {
+  static const SessionIndexArrays* const none = new SessionIndexArrays;
+  static const SessionNeighbours* const neighbours = new SessionNeighbours(none->index(), SessionNeighbourOptions());
+  return *neighbours;
+}
+
 absl::Status LoadedSnapshot::Decode() {
   CatalogueBuilder builder;
   for (uint32_t i = 0; i < reader_->item_count(); ++i) {
@@ -29,6 +35,8 @@ absl::Status LoadedSnapshot::Decode() {
   }
   catalogue_ = std::move(builder).Build();
 
+  sessions_.emplace(reader_->sessions() != nullptr ? *reader_->sessions() : NoSessions().index(),
+                    SessionNeighbourOptions());
   TRIBUTARY_ASSIGN_OR_RETURN(popular_, ReadPopular(kPopularOverall));
   popular_in_.resize(catalogue_->category_count());
   for (uint32_t c = 0; c < catalogue_->category_count(); ++c) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "common/merge/catalogue.h"
 #include "common/merge/merge.h"
 #include "common/merge/policy.h"
+#include "common/sessions/session_neighbours.h"
 #include "common/snapshot/snapshot.h"
 
 namespace tributary::serving {
@@ -45,6 +47,10 @@ class LoadedSnapshot final : public CandidateViews {
   const SourceWeights& weights() const { return weights_; }
   // Of the snapshot's items, numbered as in it.
   const Catalogue& catalogue() const { return *catalogue_; }
+  // Over its session index, as it lies there; over none where it has none.
+  const SessionNeighbours& sessions() const { return *sessions_; }
+  // Over no stored sessions: for live ones alone.
+  static const SessionNeighbours& NoSessions();
 
   absl::Span<const ScoredItem> Neighbours(ItemNumber item) const override { return reader_->Neighbours(item); }
   absl::Span<const ScoredItem> Popular() const override { return popular_; }
@@ -65,6 +71,7 @@ class LoadedSnapshot final : public CandidateViews {
 
   std::unique_ptr<SnapshotReader> reader_;
   std::shared_ptr<const Catalogue> catalogue_;
+  std::optional<SessionNeighbours> sessions_;
   std::vector<ScoredItem> popular_;
   std::vector<std::vector<ScoredItem>> popular_in_;   // By category number.
   absl::flat_hash_map<std::string, std::vector<ScoredItem>> popular_among_;   // By segment of users.

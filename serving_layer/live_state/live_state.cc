@@ -57,13 +57,7 @@ bool IsEmpty(const LiveView& view) { return view.facts.empty() && view.recent.em
 
 }  // namespace
 
-ViewOrder FromProto(const v1::ViewPosition& position) {
-  return {.applied = Offset{position.applied_offset()},
-          .group_generation = position.group_generation(),
-          .floor = Offset{position.floor()}};
-}
-
-LiveState::LiveState() : published_(new LivePartitions) {}
+LiveState::LiveState(const LiveSessionIndex::Options& sessions) : sessions_(sessions), published_(new LivePartitions) {}
 
 LiveState::~LiveState() { delete published_.load(std::memory_order_acquire); }
 
@@ -134,6 +128,20 @@ void LiveState::SetView(const std::string& user_id, std::shared_ptr<const LiveVi
     next.views.insert(place, std::move(view));
   }
   users_.Set(user_id, std::move(next));
+  changed_users_.push_back(user_id);
+}
+
+void LiveState::UpdateSessions(const ContextPublisher& context) {
+  sessions_.Follow(context, [this](const auto& visit) { ForEachUser(visit); });
+  std::sort(changed_users_.begin(), changed_users_.end());
+  changed_users_.erase(std::unique(changed_users_.begin(), changed_users_.end()), changed_users_.end());
+  for (const std::string& user_id : changed_users_) {
+    static const LiveUserViews* const none = new LiveUserViews;
+    const LiveUserViews* const views = users_.FindAsWriter(user_id);
+    sessions_.Set(user_id, views != nullptr ? *views : *none, context);
+  }
+  changed_users_.clear();
+  sessions_.Reclaim();
 }
 
 absl::Status LiveState::ApplySpeedView(const LogRecord& record) {
@@ -256,6 +264,7 @@ void LiveState::DropOldTombstones(PartitionId partition, int64_t now_unix_ms) {
       continue;
     }
     RaiseFloor(partition, tombstone.order.floor);
+    changed_users_.push_back(tombstone.user_id);
     LiveUserViews next = *users_.FindAsWriter(tombstone.user_id);
     std::erase_if(next.views, [partition](const auto& other) { return other->partition == partition; });
     if (next.views.empty()) {

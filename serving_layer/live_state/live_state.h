@@ -20,33 +20,10 @@
 #include "common/ids/ids.h"
 #include "common/sync/rcu.h"
 #include "common/sync/rcu_map.h"
-#include "common/user_state/fact.h"
-#include "tributary/v1/speed.pb.h"
+#include "serving_layer/live_state/live_sessions.h"
+#include "serving_layer/live_state/live_views.h"
 
 namespace tributary::serving {
-
-// v1::ViewPosition: orders the versions of a record of `speed-views` and `live-counts`.
-struct ViewOrder {
-  Offset applied{};
-  int32_t group_generation = 0;
-  Offset floor{};
-  friend auto operator<=>(const ViewOrder&, const ViewOrder&) = default;
-};
-ViewOrder FromProto(const v1::ViewPosition& position);
-
-// One user's speed view on one partition, decoded for merge.
-struct LiveView {
-  PartitionId partition{};
-  ViewOrder order;
-  std::vector<Fact> facts;     // At or above the floor, by offset.
-  std::vector<Fact> recent;    // Below the floor, by offset.
-  bool truncated = false;
-};
-
-// A user's views, by partition: nearly always one.
-struct LiveUserViews {
-  std::vector<std::shared_ptr<const LiveView>> views;
-};
 
 // Live counts of one segment.
 struct LiveSegmentCounts {
@@ -83,8 +60,8 @@ struct LivePartitions {
 // `live-counts` as they were written, committed or not. A record counts only if its ViewOrder is greater than that of
 // what is known, so that aborted, repeated and late records of a fenced instance change nothing.
 //
-// Threads: Apply*, Set* and Publish from one thread (the follower); FindUser and partitions from any thread with an
-//          EpochGuard open, without ever waiting.
+// Threads: Apply*, Set*, UpdateSessions and Publish from one thread (the follower); FindUser, sessions and partitions from
+//          any thread with an EpochGuard open, without ever waiting.
 // Seen:    a view is seen as soon as it is applied; progress and counts with the next Publish, so never before the views
 //          that they cover.
 // Memory:  what the speed layer would no longer keep goes without being told: a tombstone may be compacted away before it is
@@ -92,7 +69,7 @@ struct LivePartitions {
 //          of its partition's broker time, so that nothing older comes back; its floor is kept for good.
 class LiveState {
  public:
-  LiveState();
+  explicit LiveState(const LiveSessionIndex::Options& sessions = {});
 
   // A record of `speed-views`: a view, a tombstone or progress. InvalidArgument: unreadable; nothing changed.
   absl::Status ApplySpeedView(const LogRecord& record);
@@ -105,10 +82,21 @@ class LiveState {
   // Makes progress and counts visible, and frees what nobody reads any more. Answers whether anything was new.
   bool Publish();
 
+  // Brings the live sessions to what was applied, beside the snapshot and the catalogue of now. Without an EpochGuard open.
+  void UpdateSessions(const ContextPublisher& context);
+  // What the company says of a user has changed.
+  void UserChanged(absl::string_view user_id) { changed_users_.emplace_back(user_id); }
+
   // Null: no live view of the user.
   const LiveUserViews* FindUser(absl::string_view user_id) const { return users_.Find(user_id); }
+  const LiveSessions& sessions() const { return sessions_; }
   const LivePartitions& partitions() const { return *published_.load(std::memory_order_seq_cst); }
 
+  // For the follower's thread.
+  template <typename Visit>
+  void ForEachUser(Visit visit) const {
+    users_.ForEach(visit);
+  }
   // For the follower's thread: by partition, what the next Publish makes visible.
   const std::vector<LivePartitionState>& next_partitions() const { return next_.partitions; }
   size_t user_count() const { return users_.size(); }
@@ -139,6 +127,8 @@ class LiveState {
   void DropFadedSegments();
 
   RcuMap<LiveUserViews> users_;
+  LiveSessions sessions_;
+  std::vector<std::string> changed_users_;   // Since UpdateSessions.
   LivePartitions next_;
   std::vector<std::deque<Tombstone>> tombstones_;              // By partition, as read.
   std::vector<std::unique_ptr<LiveSegments>> next_segments_;   // By partition; null: unchanged since Publish.

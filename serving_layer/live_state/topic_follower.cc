@@ -36,6 +36,10 @@ TopicFollower::TopicFollower(Options options, EventLog& log, const Clock& clock,
       records_(metrics.AddCounter("tributary_serving_followed_records_total", "Records read from the followed topics.")),
       unreadable_(metrics.AddCounter("tributary_serving_unreadable_records_total",
                                      "Records of the followed topics that could not be read and were skipped.")),
+      sessions_(metrics.AddGauge("tributary_serving_live_sessions",
+                                 "Sessions that the snapshot has not counted, in memory.")),
+      session_bytes_(metrics.AddGauge("tributary_serving_memory_bytes", "Memory, about, by what it is for.",
+                                      {{"part", "live_sessions"}})),
       users_(metrics.AddGauge("tributary_serving_live_users", "Users with a live view in memory.")),
       topics_({{.name = options_.topics.speed_views, .isolation = Isolation::kUncommitted},
                {.name = options_.topics.live_counts, .isolation = Isolation::kUncommitted},
@@ -105,6 +109,8 @@ absl::Status TopicFollower::TakeFinding(const LogWatch::Finding& finding) {
 
 void TopicFollower::SetGauges(absl::Time now) {
   users_.Set(static_cast<double>(live_.user_count()));
+  sessions_.Set(static_cast<double>(live_.sessions().size()));
+  session_bytes_.Set(static_cast<double>(live_.sessions().bytes()));
   const std::vector<LivePartitionState>& live = live_.next_partitions();
   EpochGuard guard;
   const ServingContext& context = context_.context();
@@ -140,13 +146,16 @@ absl::Status TopicFollower::RunOnce() {
     // A reader may be silent rather than fail while the brokers are away: the watch has to be answered.
     SetReachable(found);
   }
-  if (live_.Publish()) {
-    on_publish_();
-  }
   const bool backlog = context_events.ok() && *context_events == kMaxEventsPerPoll;
   if (!backlog || HasPassed(now, last_context_publish_, kContextInterval)) {
     last_context_publish_ = now;
     context_.Publish();
+  }
+  if (ready()) {
+    live_.UpdateSessions(context_);   // Before the progress that covers them is seen.
+  }
+  if (live_.Publish()) {
+    on_publish_();
   }
   SetGauges(now);
   if (ready()) {
@@ -186,6 +195,9 @@ void TopicFollower::Apply(const LogRecord& record) {
   records_.Increment();
   const Topics& topics = options_.topics;
   const std::string& topic = record.source.topic;
+  if (topic == topics.users) {
+    live_.UserChanged(record.key);
+  }
   const absl::Status status = topic == topics.speed_views   ? live_.ApplySpeedView(record)
                               : topic == topics.live_counts ? live_.ApplyLiveCounts(record)
                               : topic == topics.items       ? context_.ApplyItem(record)

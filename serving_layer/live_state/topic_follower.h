@@ -95,6 +95,8 @@ class TopicFollower {
   const std::function<void()> on_publish_;
   Counter& records_;
   Counter& unreadable_;
+  Gauge& sessions_;
+  Gauge& session_bytes_;
   Gauge& users_;
 
   std::vector<FollowedTopic> topics_;

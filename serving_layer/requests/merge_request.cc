@@ -61,6 +61,9 @@ void MergeRequest::Begin(MergeKind kind, const RequestView& view, const MergePol
   input_.catalogue = view.context.catalogue.get();
   input_.rules = view.context.rules.get();
   input_.policy = &policy;
+  context_ = &view.context;
+  input_.sessions = &view.context.sessions();
+  input_.live_sessions = view.as_of ? nullptr : view.live_sessions;   // They are as of now.
   if (const LoadedSnapshot* snapshot = view.context.snapshot.get(); snapshot != nullptr) {
     input_.views = snapshot;
     input_.weights = snapshot->weights();
@@ -78,23 +81,17 @@ absl::Status MergeRequest::SetUser(absl::string_view user_id, const LiveState& l
   if (const UserInfo* info = context.FindUser(user_id); info != nullptr) {
     input_.segment = info->segment;
   }
-  live_.clear();
   if (const LiveUserViews* views = live.FindUser(user_id); views != nullptr) {
-    past_facts_.clear();
-    for (const auto& view : views->views) {
-      live_.push_back({.partition = view->partition,
-                       // Without a snapshot everything that is live counts.
-                       .watermark = snapshot_ != nullptr ? snapshot_->Watermark(view->partition) : view->order.floor,
-                       .floor = view->order.floor,
-                       .facts = view->facts,
-                       .recent = view->recent,
-                       .truncated = view->truncated});
-      if (past_) {
-        live_.back().facts = PastFacts(view->facts);
-        live_.back().recent = PastFacts(view->recent);
+    PartitionsOf(*views, *context_, &live_);
+    if (past_) {
+      past_facts_.clear();
+      for (LivePartition& partition : live_) {
+        partition.facts = PastFacts(partition.facts);
+        partition.recent = PastFacts(partition.recent);
       }
     }
     input_.live = live_;
+    input_.user_key = LiveSessionUser(user_id);
   }
   if (snapshot_ == nullptr) {
     return absl::OkStatus();

@@ -60,6 +60,7 @@ class MergeRequest {
   void NumbersOf(const google::protobuf::RepeatedPtrField<std::string>& item_ids, std::vector<ItemNumber>* numbers) const;
 
   MergeInput input_;
+  const ServingContext* context_ = nullptr;
   const LoadedSnapshot* snapshot_ = nullptr;
   MergeScratch scratch_;
   MergeResult result_;

@@ -97,8 +97,10 @@ Recommender::Recommender(Options options, const MergePolicy& policy, const Clock
       log_reachable_(std::move(log_reachable)) {}
 
 RequestView Recommender::View() const {
-  return {.context = context_.context(),
+  const ServingContext& context = context_.context();
+  return {.context = context,
           .live = live_.partitions(),
+          .live_sessions = live_.sessions().Of(context),
           .now = clock_.Now(),
           .log_reachable = log_reachable_(),
           .stale_after = options_.stale_after};

@@ -159,8 +159,8 @@ std::vector<Fact> Reference::Facts(const std::string& user, const Seen& seen) co
   for (const auto& [event, place, record_time] : accepted_) {
     if (event.user_id() != user || !GivesFact(event) || !seen(place)) continue;
     if (forgotten_until && EventTime(event) <= *forgotten_until) continue;
-    facts.push_back(
-        {event.type(), NamesItem(event) ? event.item_id() : "", {EventTime(event), place}, Micros(event.value())});
+    facts.push_back({event.type(), NamesItem(event) ? event.item_id() : "", {EventTime(event), place},
+                     Micros(event.value()), event.session_id()});
   }
   std::sort(facts.begin(), facts.end(), [](const Fact& a, const Fact& b) { return a.when.place < b.when.place; });
   return facts;

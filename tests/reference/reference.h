@@ -49,6 +49,7 @@ struct Fact {
   std::string item_id;
   When when;
   int64_t value_micros = 0;
+  std::string session_id;
   friend bool operator==(const Fact&, const Fact&) = default;
 };
 

@@ -262,7 +262,7 @@ class StateSimulation {
     std::vector<reference::Fact> visible;
     for (const auto& [place, fact] : facts) {
       if (fact.event_time_unix_ms <= state.forgotten_until_unix_ms().value_or(-1)) continue;
-      visible.push_back({fact.kind, fact.item_id, {fact.event_time_unix_ms, place}, fact.value_micros});
+      visible.push_back({fact.kind, fact.item_id, {fact.event_time_unix_ms, place}, fact.value_micros, fact.session_id});
     }
     std::sort(visible.begin(), visible.end(), [](const auto& a, const auto& b) { return a.when.place < b.when.place; });
     ASSERT_EQ(visible, reference_.Facts(user));

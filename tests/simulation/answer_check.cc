@@ -65,6 +65,7 @@ class AnswerCheck {
     TRIBUTARY_RETURN_IF_ERROR(CheckFreshness(response.freshness()));
     TRIBUTARY_RETURN_IF_ERROR(CheckFacts());
     TRIBUTARY_RETURN_IF_ERROR(CheckDecisions());
+    TRIBUTARY_RETURN_IF_ERROR(CheckSessions());
     TRIBUTARY_RETURN_IF_ERROR(CheckSuppressed(response));
     return CheckMerge(request, response);
   }
@@ -147,7 +148,8 @@ class AnswerCheck {
       if (claim.view == nullptr) continue;
       for (const Fact& fact : claim.view->facts) {
         if (forgotten && fact.event_time_unix_ms <= *forgotten) continue;
-        got.push_back({fact.kind, fact.item_id, {fact.event_time_unix_ms, {p, Value(fact.offset)}}, fact.value_micros});
+        got.push_back({fact.kind, fact.item_id, {fact.event_time_unix_ms, {p, Value(fact.offset)}}, fact.value_micros,
+                       fact.session_id});
       }
     }
     const auto differs = std::mismatch(got.begin(), got.end(), expected.begin(), expected.end());
@@ -161,6 +163,7 @@ class AnswerCheck {
     if (fact.item_id.empty() || !IsLongTerm(fact.kind)) return;
     const auto [known, first] = decisions->try_emplace({fact.item_id, fact.kind}, fact);
     if (!first && known->second.when < fact.when) known->second = fact;
+    known->second.session_id.clear();   // Of the short term.
   }
 
   // The state that the replica would merge: the snapshot's, and over it what is live from W on.
@@ -197,7 +200,7 @@ class AnswerCheck {
       const std::string& item = names[Value(decision.item)];
       const Place place{Value(decision.key.position.partition), Value(decision.key.position.offset)};
       decisions[{item, decision.kind}] = {decision.kind, item, {decision.key.event_time_unix_ms, place},
-                                          decision.value_micros};
+                                          decision.value_micros, ""};
     }
     return decisions;
   }
@@ -217,6 +220,30 @@ class AnswerCheck {
       if (!expected.contains(key)) return Failed("decisions", absl::StrCat(Who(), " should not have ", Text(fact)));
     }
     return absl::OkStatus();
+  }
+
+  // The sessions that serving continues others by are those of the views that it has.
+  absl::Status CheckSessions() const {
+    const LiveSessionIndex* const index = process_.live.sessions().Of(context_);
+    if (index == nullptr) return absl::OkStatus();   // Not made yet.
+    std::vector<LiveSessionIndex::Session> expected;
+    process_.live.ForEachUser([&](absl::string_view user_id, const serving::LiveUserViews& views) {
+      const serving::UserInfo* const info = process_.context.FindUser(user_id);
+      if (info != nullptr && info->consent == v1::CONSENT_NO_TRACKING) return;
+      std::vector<LivePartition> partitions;
+      serving::PartitionsOf(views, context_, &partitions);
+      bool unknown_items = false;
+      for (auto& session : serving::LiveSessionsOf(user_id, partitions, *context_.catalogue, context_.sessions().index(),
+                                                   &unknown_items)) {
+        expected.push_back(std::move(session));
+      }
+    });
+    std::sort(expected.begin(), expected.end(), [](const auto& a, const auto& b) {
+      return std::tie(a.time_unix_ms, a.user, a.id) < std::tie(b.time_unix_ms, b.user, b.id);
+    });
+    if (index->All() == expected) return absl::OkStatus();
+    return Failed("sessions", absl::StrCat("generation=", Value(context_.generation()), " live=", index->All().size(),
+                                           " expected=", expected.size()));
   }
 
   absl::Status CheckSuppressed(const v1::RecommendResponse& response) const {
@@ -250,6 +277,8 @@ class AnswerCheck {
     MergeInput input{.catalogue = &catalogue,
                      .rules = context_.rules.get(),
                      .views = context_.snapshot.get(),
+                     .sessions = &context_.sessions(),
+                     .live_sessions = process_.live.sessions().Of(context_),
                      .policy = &replica_.policy(),
                      .now_unix_ms = now_,
                      .limit = request.limit(),
@@ -293,7 +322,8 @@ class AnswerCheck {
                                                   .item_id = fact.item_id,
                                                   .event_time_unix_ms = fact.when.event_time_unix_ms,
                                                   .offset = Offset{fact.when.place.offset},
-                                                  .value_micros = fact.value_micros});
+                                                  .value_micros = fact.value_micros,
+                                                  .session_id = fact.session_id});
     }
     std::vector<LivePartition> live;
     for (const auto& [p, claim] : claims_) {
@@ -308,6 +338,7 @@ class AnswerCheck {
       history.Apply(v1::FORGET, ItemNumber{}, {*forgotten, {}}, 0);
     }
     input.live = live;
+    input.user_key = serving::LiveSessionUser(user_);
     MergeScratch scratch;
     MergeResult result;
     TRIBUTARY_RETURN_IF_ERROR(Merge(input, &scratch, &result));

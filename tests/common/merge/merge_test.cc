@@ -1,6 +1,7 @@
 #include "common/merge/merge.h"
 
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -307,6 +308,77 @@ TEST(MergeTest, AnAnonymousVisitorGetsNeighboursOfRecentItemsBasketAndCurrentIte
   world.input.current_item = world.Number("current");
   EXPECT_THAT(world.Ask(), ElementsAre("n1", "n2", "n3", "n4"));
   EXPECT_FALSE(world.result.unknown_user);
+}
+
+class MergeSessionTest : public testing::Test {
+ protected:
+  MergeSessionTest() {
+    for (const std::string id : {"a", "b", "c", "d", "e", "f"}) {
+      world_.Put(id);
+    }
+    const auto number = [&](const std::string& id) { return Value(world_.Number(id)); };
+    arrays_ = SessionIndexArrays::Build({{1, {number("a"), number("c")}},
+                                         {2, {number("b"), number("d")}},
+                                         {3, {number("b"), number("d")}},
+                                         {4, {number("e"), number("f")}}},
+                                        6, 10);
+    neighbours_.emplace(arrays_.index(), SessionNeighbourOptions());
+    world_.input.sessions = &*neighbours_;
+  }
+
+  MergeWorld world_;
+  SessionIndexArrays arrays_;
+  std::optional<SessionNeighbours> neighbours_;
+};
+
+TEST_F(MergeSessionTest, PastSessionsLikeTheCurrentOneSayWhatComesNext) {
+  world_.neighbours["b"] = {{"f", 1}};   // Not asked.
+  world_.Live(v1::VIEW, "a", kNow - 2 * kMinute);
+  world_.Live(v1::CLICK, "b", kNow - kMinute);
+  EXPECT_THAT(world_.Ask(), ElementsAre("b", "d", "a", "c"));
+  EXPECT_NEAR(world_.Answer("d").score, 0.5 * std::exp2(-0.5), kClose);
+  const auto reasons = world_.result.ReasonsOf(world_.Answer("d"));
+  ASSERT_EQ(reasons.size(), 1u);
+  EXPECT_EQ(reasons[0].source, CandidateSource::kSession);
+}
+
+TEST_F(MergeSessionTest, ASessionEndsAfterAGapAndGoesOnAcrossW) {
+  world_.Live(v1::VIEW, "a", kNow - 50 * kMinute);
+  world_.Live(v1::VIEW, "b", kNow - 10 * kMinute);
+  EXPECT_THAT(world_.Ask(), ElementsAre("b", "d"));
+  world_.facts[0].event_time_unix_ms = kNow - 40 * kMinute;
+  const std::vector<std::string> both = world_.Ask();
+  EXPECT_THAT(both, ElementsAre("b", "d", "a", "c"));
+  world_.watermark = Offset{2000};
+  EXPECT_EQ(world_.Ask(), both);
+}
+
+TEST_F(MergeSessionTest, ASessionIdHoldsASessionTogether) {
+  world_.Live(v1::VIEW, "a", kNow - 50 * kMinute).session_id = "s";
+  world_.Live(v1::VIEW, "e", kNow - 5 * kMinute);
+  world_.Live(v1::VIEW, "b", kNow).session_id = "s";
+  EXPECT_THAT(world_.Ask(), ElementsAre("b", "d", "a", "c"));
+}
+
+TEST_F(MergeSessionTest, ItemsOfNoSessionAreContinuedByTheirNeighbours) {
+  world_.Put("g");
+  world_.neighbours["g"] = {{"f", 1}};
+  world_.input.current_item = world_.Number("g");
+  EXPECT_THAT(world_.Ask(), ElementsAre("f"));
+}
+
+TEST_F(MergeSessionTest, LiveSessionsCountBesideStoredOnesButNotOnesOwn) {
+  LiveSessionIndex live({}, arrays_.index());
+  LiveSessionIndex::Session session{.user = 7, .id = 1, .time_unix_ms = kNow};
+  session.items = {Value(world_.Number("a")), Value(world_.Number("f"))};
+  session.item_times = {kNow - 1, kNow};
+  live.SetUser(7, {session});
+  world_.input.live_sessions = &live;
+  world_.Live(v1::VIEW, "a", kNow);
+  world_.input.user_key = 8;
+  EXPECT_THAT(world_.Ask(), ElementsAre("a", "c", "f"));
+  world_.input.user_key = 7;
+  EXPECT_THAT(world_.Ask(), ElementsAre("c", "a"));
 }
 
 TEST(MergeTest, ItemsThatMustNotBeShownTakeNoPlaceAmongSessionCandidates) {

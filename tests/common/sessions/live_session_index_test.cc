@@ -71,11 +71,13 @@ TEST(LiveSessionIndexTest, WhatIsLiveCountsAsWhatIsStored) {
     for (const auto& session : live_sessions) live.SetUser(session.user, {session});
     EXPECT_EQ(live.sessions(), live_sessions.size());
     // Limits beyond what there is: it is then nobody's matter which session is the more recent.
-    const SessionNeighbourOptions options{.recent_sessions = 1'000, .neighbours = 1'000, .session_half_life_seconds = 0};
+    const SessionNeighbourOptions options{
+        .recent_sessions = 1'000, .neighbours = 1'000, .session_half_life_seconds = 0};
     const SessionNeighbours of_all(together.index(), options), of_both(arrays.index(), options);
     SessionNeighbours::Scratch scratch, other;
     for (int query = 0; query < 50; ++query) {
-      const std::vector<uint32_t> items = {static_cast<uint32_t>(random() % kItems), static_cast<uint32_t>(random() % kItems)};
+      const std::vector<uint32_t> items = {static_cast<uint32_t>(random() % kItems),
+                                           static_cast<uint32_t>(random() % kItems)};
       const auto expected = Pairs(of_all.Next({.items = items}, kItems, &scratch));
       const auto got = Pairs(of_both.Next({.items = items, .live = &live}, kItems, &other));
       ASSERT_EQ(got.size(), expected.size());
@@ -152,7 +154,8 @@ TEST(LiveSessionIndexTest, ASessionIsNoNeighbourOfItself) {
   SessionNeighbours::Scratch scratch;
   EXPECT_THAT(neighbours.Next({.items = {0, 1}, .live = &live, .user = 7, .session_time_unix_ms = 20}, 10, &scratch),
               IsEmpty());
-  EXPECT_FALSE(neighbours.Next({.items = {0, 1}, .live = &live, .user = 8, .session_time_unix_ms = 20}, 10, &scratch).empty());
+  EXPECT_FALSE(
+      neighbours.Next({.items = {0, 1}, .live = &live, .user = 8, .session_time_unix_ms = 20}, 10, &scratch).empty());
 }
 
 TEST(LiveSessionIndexTest, TheOldestSessionsLeaveAtTheBudget) {
@@ -169,7 +172,7 @@ TEST(LiveSessionIndexTest, TheOldestSessionsLeaveAtTheBudget) {
   EXPECT_EQ(all.front().user, 1'001 - live.size());
   EXPECT_EQ(live.SessionsOf(0)->entries.size(), live.size());
   EXPECT_LE(live.slots(), live.size() + 1);
-  live.SetUser(1, {Live(1, {0, 1}, {10, 11})});   // Too old to come back.
+  live.SetUser(1, {Live(1, {0, 1}, {10, 11})});  // Too old to come back.
   EXPECT_EQ(live.All().front().user, all.front().user);
 }
 

@@ -64,7 +64,8 @@ TEST(SessionNeighboursTest, TheLatestItemsSayMost) {
   const SessionIndexArrays arrays = SessionIndexArrays::Build({{1, {0, 10}}, {2, {1, 11}}, {3, {2, 12}}}, 20, 10);
   const SessionNeighbours neighbours(arrays.index(), {.last_items = 2});
   SessionNeighbours::Scratch scratch;
-  EXPECT_THAT(Numbers(neighbours.Next({.items = {0, 1, 2}, .now_unix_ms = 3}, 4, &scratch)), ElementsAre(2, 12, 1, 11));  // 0 is too long ago.
+  EXPECT_THAT(Numbers(neighbours.Next({.items = {0, 1, 2}, .now_unix_ms = 3}, 4, &scratch)),
+              ElementsAre(2, 12, 1, 11));  // 0 is too long ago.
 }
 
 // The formula in the header, with maps and nothing clever.
