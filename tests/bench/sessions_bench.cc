@@ -35,10 +35,13 @@ struct Set {
   std::string name;         // Its metrics are sessions/NAME_hr_at_20 and so on.
   std::string train, test;  // Below TRIBUTARY_DATA: TSV with the header SessionId ItemId Time (seconds).
   std::string validation_train, validation;
+  bool yoochoose = false;   // Read otherwise.
+  size_t list_length = kListLength;
   SessionNeighbourOptions options;
   std::string peer;
   double peer_hit_rate = 0;
   double peer_mrr = 0;
+  double peer_query_us = 0;
 };
 
 // Settings and figures of the README's tuning and evaluation runs (bolcom/serenade, commit a142ab8).
@@ -60,7 +63,43 @@ std::vector<Set> PublicSets() {
            .options = {.recent_sessions = 1502, .neighbours = 288, .last_items = 4},
            .peer = "",
            .peer_hit_rate = 0,
-           .peer_mrr = 0}};
+           .peer_mrr = 0},
+          {.name = "yoochoose",
+           .yoochoose = true,
+           .list_length = 21,
+           .options = {.recent_sessions = 1000, .neighbours = 200, .last_items = 4},
+           .peer = "Serenade",
+           .peer_hit_rate = 0.485,
+           .peer_mrr = 0.204,
+           .peer_query_us = 138}};
+}
+
+// yoochoose-17d: `period session item` in the order of time, so that a row's number is its time. The sessions of a day,
+// at most `most`, are asked for; those of the days before it are known.
+struct Split {
+  std::vector<PastSession> train, test;
+  uint32_t items = 0;
+};
+
+Split ReadYoochoose(uint32_t day, size_t most) {
+  std::istringstream lines(ReadData("yoochoose-17d/clicks.tsv.zst"));
+  std::string header;
+  std::getline(lines, header);
+  Split split;
+  absl::flat_hash_map<uint32_t, size_t> train, test;
+  uint32_t period = 0, session = 0, item = 0;
+  for (int64_t row = 0; lines >> period >> session >> item; ++row) {
+    if (period > day) break;
+    auto& places = period < day ? train : test;
+    auto& sessions = period < day ? split.train : split.test;
+    const auto [place, is_new] = places.try_emplace(session, sessions.size());
+    if (is_new) sessions.emplace_back();
+    sessions[place->second].items.push_back(item);
+    sessions[place->second].time_unix_ms = row;
+    split.items = std::max(split.items, item + 1);
+  }
+  split.test.resize(std::min(split.test.size(), most));
+  return split;
 }
 
 // Numbers items in the order in which they come.
@@ -93,9 +132,9 @@ struct Quality {
   double mrr = 0;
   int64_t places = 0;
 
-  void Add(absl::Span<const ScoredItem> list, uint32_t next) {
+  void Add(absl::Span<const ScoredItem> list, uint32_t next, size_t length) {
     ++places;
-    for (size_t i = 0; i < list.size() && i < kListLength; ++i) {
+    for (size_t i = 0; i < list.size() && i < length; ++i) {
       if (Value(list[i].item) == next) {
         hit_rate += 1;
         mrr += 1 / (static_cast<double>(i) + 1);
@@ -120,35 +159,69 @@ void Run(const Set& set, std::vector<PastSession> train, const std::vector<PastS
   }
   std::stable_sort(popular.begin(), popular.end(), [](const auto& a, const auto& b) { return a.score > b.score; });
 
-  const SessionNeighbours neighbours(index, set.options);
-  SessionNeighbours::Scratch scratch;
-  Quality ours, popularity;
-  absl::Duration asking = absl::ZeroDuration();
+  // The same sessions again, as if all had come since the last batch: what a search over the live index costs.
+  const SessionIndexArrays none;
+  LiveSessionIndex live({.memory_budget_bytes = int64_t{4} << 30, .sessions_per_item = set.options.recent_sessions},
+                        none.index());
+  for (uint32_t s = 0; s < index.sessions(); ++s) {
+    LiveSessionIndex::Session session{.user = s + uint64_t{1}, .id = 1, .time_unix_ms = index.session_times_unix_ms[s]};
+    session.items.assign(index.ItemsOf(s).begin(), index.ItemsOf(s).end());
+    session.item_times.assign(session.items.size(), session.time_unix_ms);
+    live.SetUser(session.user, {session});
+  }
+  const SessionNeighbours stored_neighbours(index, set.options), live_neighbours(none.index(), set.options);
+  SessionNeighbours::Scratch stored_scratch, live_scratch;
+  Quality ours, popularity, of_live;
+  std::vector<double> stored_us, live_us;
+  const auto ask = [&](const SessionNeighbours& neighbours, const LiveSessionIndex* beside, const PastSession& session,
+                       size_t i, SessionNeighbours::Scratch* scratch, std::vector<double>* times, Quality* quality) {
+    const absl::Time asked = absl::Now();
+    // One more than is looked at: the item that is on show now is not what comes next.
+    const absl::Span<const ScoredItem> next =
+        neighbours.Next({.items = absl::MakeConstSpan(session.items).first(i),
+                         .now_unix_ms = session.time_unix_ms,
+                         .live = beside},
+                        set.list_length + 1, scratch);
+    times->push_back(absl::ToDoubleMicroseconds(absl::Now() - asked));
+    std::vector<ScoredItem> list(next.begin(), next.end());
+    list.erase(std::remove_if(list.begin(), list.end(),
+                              [&](const ScoredItem& scored) { return Value(scored.item) == session.items[i - 1]; }),
+               list.end());
+    quality->Add(list, session.items[i], set.list_length);
+  };
   for (const PastSession& session : test) {
     for (size_t i = 1; i < session.items.size(); ++i) {
-      const absl::Time asked = absl::Now();
-      // One more than is looked at: the item that is on show now is not what comes next.
-      const absl::Span<const ScoredItem> next = neighbours.Next(
-          {.items = absl::MakeConstSpan(session.items).first(i), .now_unix_ms = session.time_unix_ms}, kListLength + 1,
-          &scratch);
-      asking += absl::Now() - asked;
-      std::vector<ScoredItem> list(next.begin(), next.end());
-      list.erase(std::remove_if(list.begin(), list.end(),
-                                [&](const ScoredItem& scored) { return Value(scored.item) == session.items[i - 1]; }),
-                 list.end());
-      ours.Add(list, session.items[i]);
-      popularity.Add(popular, session.items[i]);
+      ask(stored_neighbours, nullptr, session, i, &stored_scratch, &stored_us, &ours);
+      popularity.Add(popular, session.items[i], set.list_length);
+    }
+  }
+  for (const PastSession& session : test) {
+    for (size_t i = 1; i < session.items.size(); ++i) {
+      ask(live_neighbours, &live, session, i, &live_scratch, &live_us, &of_live);
     }
   }
   ours.Finish();
   popularity.Finish();
+  of_live.Finish();
+  const auto summary = [](std::vector<double> times) {
+    double sum = 0;
+    for (const double time : times) sum += time;
+    std::sort(times.begin(), times.end());
+    return std::pair(sum / static_cast<double>(times.size()), times[times.size() * 9 / 10]);
+  };
+  const auto [stored_mean, stored_p90] = summary(stored_us);
+  const auto [live_mean, live_p90] = summary(live_us);
   std::cerr << absl::StrFormat(
-      "%s: %d places: HR@20 %.4f MRR@20 %.4f, popularity %.4f %.4f; %d sessions, built in %s\n", set.name, ours.places,
-      ours.hit_rate, ours.mrr, popularity.hit_rate, popularity.mrr, index.sessions(), absl::FormatDuration(building));
-  report->Add(absl::StrCat("sessions/", set.name, "_hr_at_20"), ours.hit_rate, "ratio", set.peer, set.peer_hit_rate);
-  report->Add(absl::StrCat("sessions/", set.name, "_mrr_at_20"), ours.mrr, "ratio", set.peer, set.peer_mrr);
-  report->Add(absl::StrCat("sessions/", set.name, "_query_us"),
-              absl::ToDoubleMicroseconds(asking) / static_cast<double>(std::max<int64_t>(1, ours.places)), "us");
+      "%s: %d places: HR@%d %.4f MRR %.4f (all live: %.4f %.4f), popularity %.4f %.4f; %d sessions, built in %s; a query "
+      "%.1f us, p90 %.1f; all live %.1f us, p90 %.1f\n",
+      set.name, ours.places, set.list_length, ours.hit_rate, ours.mrr, of_live.hit_rate, of_live.mrr, popularity.hit_rate,
+      popularity.mrr, index.sessions(), absl::FormatDuration(building), stored_mean, stored_p90, live_mean, live_p90);
+  const std::string prefix = absl::StrCat("sessions/", set.name);
+  report->Add(absl::StrCat(prefix, "_hr_at_", set.list_length), ours.hit_rate, "ratio", set.peer, set.peer_hit_rate);
+  report->Add(absl::StrCat(prefix, "_mrr_at_", set.list_length), ours.mrr, "ratio", set.peer, set.peer_mrr);
+  const std::string query_peer = set.peer_query_us > 0 ? set.peer : "";
+  report->Add(absl::StrCat(prefix, "_query_us"), stored_mean, "us", query_peer, set.peer_query_us);
+  report->Add(absl::StrCat(prefix, "_live_query_us"), live_mean, "us", query_peer, set.peer_query_us);
 }
 
 // Everybody walks on from one item to the next.
@@ -171,7 +244,13 @@ int main(int argc, char** argv) {
   google::InitGoogleLogging(argv[0]);
   bool smoke = false, validation = false, by_length = false;
   double item_half_life = tributary::SessionNeighbourOptions().item_half_life_places, session_half_life = 0;
+  size_t m = 0, k = 0, l = 0;
+  std::string only;
   CLI::App app("Quality and speed of session neighbours.");
+  app.add_option("--only", only, "One set: serenade, rsc15, yoochoose");
+  app.add_option("-m", m, "Of yoochoose");
+  app.add_option("-k", k, "Of yoochoose");
+  app.add_option("-l", l, "Of yoochoose");
   app.add_flag("--validation", validation, "On the sets' validation parts; opens no test part");
   app.add_flag("--by-length", by_length);
   app.add_option("--item-half-life", item_half_life, "In places; 0: distance does not count")->capture_default_str();
@@ -184,6 +263,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   for (Set set : PublicSets()) {
+    if (!only.empty() && set.name != only) continue;
     set.options.by_length = by_length;
     set.options.item_half_life_places = item_half_life;
     set.options.session_half_life_seconds = session_half_life;
@@ -192,6 +272,14 @@ int main(int argc, char** argv) {
       set.test = set.validation;
       set.name += "_validation";
       set.peer.clear();
+    }
+    if (set.yoochoose) {
+      if (m > 0) set.options.recent_sessions = m;
+      if (k > 0) set.options.neighbours = k;
+      if (l > 0) set.options.last_items = l;
+      Split split = ReadYoochoose(validation ? 15 : 16, 5'000);
+      Run(set, std::move(split.train), split.test, split.items, &report);
+      continue;
     }
     absl::flat_hash_map<uint64_t, uint32_t> numbers;
     std::vector<tributary::PastSession> train = Parse(ReadData(set.train), &numbers);
