@@ -50,7 +50,9 @@ void CheckSessions(absl::string_view bytes) {
   CHECK(format::EncodeSessions(*sessions) == bytes);
   SessionNeighbours::Scratch scratch;  // What was taken can be asked.
   const SessionNeighbours neighbours(*sessions, {});
-  for (uint32_t item = 0; item < std::min(sessions->items(), 4u); ++item) neighbours.Next({item}, 0, 5, &scratch);
+  for (uint32_t item = 0; item < std::min(sessions->items(), 4u); ++item) {
+    (void)neighbours.Next({.items = absl::MakeConstSpan(&item, 1)}, 5, &scratch);
+  }
 }
 
 void CheckCountKey(absl::string_view bytes) {
