@@ -182,6 +182,10 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Open(const v1::KafkaConfig& conf
 }
 
 Client::~Client() {
+  {
+    MutexLock lock(topics_mutex_);
+    known_topics_.clear();  // Before the handle that they belong to.
+  }
   if (handle_ != nullptr) {
     rd_kafka_destroy(handle_);
   }
@@ -209,19 +213,30 @@ absl::Status Client::Fatal() const {
       absl::StrCat("the Kafka client is of no more use: cause=", rd_kafka_err2name(error), " (", reason.data(), ")"));
 }
 
-absl::Status Client::LearnTopic(const std::string& topic) {
+absl::StatusOr<rd_kafka_topic_t*> Client::LearnTopic(const std::string& topic) {
+  rd_kafka_topic_t* handle = nullptr;
   {
     MutexLock lock(topics_mutex_);
-    if (known_topics_.contains(topic)) {
-      return absl::OkStatus();
+    KnownTopic& known = known_topics_[topic];
+    if (known.handle == nullptr) {
+      known.handle.reset(rd_kafka_topic_new(handle_, topic.c_str(), nullptr));
+    }
+    handle = known.handle.get();
+    if (handle == nullptr) {
+      return ToStatus(rd_kafka_last_error(), absl::StrCat("not a topic: topic=", topic));
+    }
+    if (known.learnt) {
+      return handle;
     }
   }
   const absl::Status status = PartitionCount(handle_, topic).status();  // Not locked: it takes as long as the broker takes.
   if (status.ok()) {
     MutexLock lock(topics_mutex_);
-    known_topics_.insert(topic);
+    known_topics_[topic].learnt = true;
+  } else if (!absl::IsUnavailable(status)) {
+    return status;
   }
-  return absl::IsUnavailable(status) ? absl::OkStatus() : status;
+  return handle;
 }
 
 void Client::OnError(rd_kafka_t*, int error, const char* reason, void* self) {

@@ -7,12 +7,12 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -45,6 +45,7 @@ struct Destroy {
 using ErrorPtr = std::unique_ptr<rd_kafka_error_t, Destroy<rd_kafka_error_destroy>>;
 using ListPtr = std::unique_ptr<rd_kafka_topic_partition_list_t, Destroy<rd_kafka_topic_partition_list_destroy>>;
 using QueuePtr = std::unique_ptr<rd_kafka_queue_t, Destroy<rd_kafka_queue_destroy>>;
+using TopicPtr = std::unique_ptr<rd_kafka_topic_t, Destroy<rd_kafka_topic_destroy>>;
 using EventPtr = std::unique_ptr<rd_kafka_event_t, Destroy<rd_kafka_event_destroy>>;
 using MessagePtr = std::unique_ptr<rd_kafka_message_t, Destroy<rd_kafka_message_destroy>>;
 using MembershipPtr =
@@ -82,10 +83,11 @@ class Client {
   absl::Status TakeBrokersDown();
   // FailedPrecondition after a fatal error.
   absl::Status Fatal() const;
-  // Asks a broker for a topic that was not asked for yet. Before the first record: librdkafka itself asks for a topic that
-  // a connected producer names first only within a second, and tells that there is none only after several. NotFound:
-  // there is none; where no broker answers, nothing. Thread-safe.
-  absl::Status LearnTopic(const std::string& topic);
+  // librdkafka's handle of a topic, ours as long as the client. A broker is asked for one that was not asked for yet:
+  // before the first record, since librdkafka itself asks for a topic that a connected producer names first only within
+  // a second, and tells that there is none only after several. NotFound: there is none; a broker that does not answer
+  // is no error. Thread-safe.
+  absl::StatusOr<rd_kafka_topic_t*> LearnTopic(const std::string& topic);
 
  private:
   Client(std::string brokers, Callbacks callbacks) : brokers_(std::move(brokers)), callbacks_(std::move(callbacks)) {}
@@ -98,7 +100,11 @@ class Client {
   const Callbacks callbacks_;
   std::atomic<bool> brokers_down_{false};
   Mutex topics_mutex_;
-  std::set<std::string> known_topics_ ABSL_GUARDED_BY(topics_mutex_);
+  struct KnownTopic {
+    TopicPtr handle;
+    bool learnt = false;  // A broker has said that it is there.
+  };
+  absl::flat_hash_map<std::string, KnownTopic> known_topics_ ABSL_GUARDED_BY(topics_mutex_);
   rd_kafka_t* handle_ = nullptr;
 };
 
@@ -106,14 +112,14 @@ class Client {
 Settings ConsumerSettings(Isolation isolation);
 // What all producers have in common.
 Settings ProducerSettings();
-// A message that is no error.
-LogRecord ToRecord(const rd_kafka_message_t& message);
+// Of a message that is no error.
+void AppendRecord(const rd_kafka_message_t& message, std::vector<LogEvent>* events);
 // A record or an end of partition; nothing for what librdkafka mends by itself; else the error.
-absl::StatusOr<std::optional<LogEvent>> ToEvent(const rd_kafka_message_t& message);
+absl::Status AppendEvent(const rd_kafka_message_t& message, std::vector<LogEvent>* events);
 // Up to `max_messages`, waiting for the first. Callbacks are called within.
 std::vector<MessagePtr> NextMessages(rd_kafka_queue_t* queue, absl::Duration timeout, int max_messages);
 // Hands a record over to be sent. ResourceExhausted: the queue is full.
-absl::Status Send(rd_kafka_t* handle, const ProduceRecord& record, void* opaque);
+absl::Status Send(rd_kafka_t* handle, rd_kafka_topic_t* topic, const ProduceRecord& record, void* opaque);
 
 // The number of partitions, asked of a broker. NotFound: no such topic.
 absl::StatusOr<int> PartitionCount(rd_kafka_t* handle, const std::string& topic);

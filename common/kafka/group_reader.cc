@@ -250,26 +250,33 @@ class Member final : public GroupReader {
 
   // Polls librdkafka: what it read of started partitions. Rebalances go to changes_, errors to deferred_.
   std::vector<LogEvent> Records(absl::Duration timeout, int max_events) {
+    const std::vector<MessagePtr> messages = NextMessages(queue_.get(), timeout, max_events);
     std::vector<LogEvent> events;
-    for (const MessagePtr& message : NextMessages(queue_.get(), timeout, max_events)) {
+    events.reserve(messages.size());
+    for (const MessagePtr& message : messages) {
       const auto found = started_.find(message->partition);
-      absl::StatusOr<std::optional<LogEvent>> event = ToEvent(*message);
-      if (!event.ok()) {
-        if (absl::IsOutOfRange(event.status())) {
-          started_.erase(message->partition);  // Rests until it is started again.
+      if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (found != started_.end()) {
+          AppendRecord(*message, &events);
+          found->second.next = message->offset + 1;
         }
-        deferred_.Update(event.status());
-      } else if (*event && found != started_.end()) {
-        Started& started = found->second;
-        if (const EndOfPartition* end = std::get_if<EndOfPartition>(&**event)) {
-          started.next = Value(end->position);
-          if (std::exchange(started.reported_end, started.next) == started.next) {
-            continue;  // Told again because the partition was assigned to librdkafka again.
-          }
-        } else {
-          started.next = message->offset + 1;
+        continue;
+      }
+      const size_t before = events.size();
+      const absl::Status status = AppendEvent(*message, &events);
+      if (absl::IsOutOfRange(status)) {
+        started_.erase(message->partition);  // Rests until it is started again.
+      }
+      deferred_.Update(status);
+      if (events.size() > before) {
+        const int64_t end = Value(std::get<EndOfPartition>(events.back()).position);
+        // Not where it is not read any more, and not again because the partition was assigned to librdkafka again.
+        if (found == started_.end() || std::exchange(found->second.reported_end, end) == end) {
+          events.pop_back();
         }
-        events.push_back(*std::move(*event));
+        if (found != started_.end()) {
+          found->second.next = end;
+        }
       }
     }
     return events;

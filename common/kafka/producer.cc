@@ -50,10 +50,11 @@ class Producer final : public LogProducer {
   }
 
   void ProduceThen(ProduceRecord record, Done done) override {
-    absl::Status sent = client_->LearnTopic(record.topic);
+    const absl::StatusOr<rd_kafka_topic_t*> topic = client_->LearnTopic(record.topic);
+    absl::Status sent = topic.status();
     if (sent.ok()) {
       auto waiting = std::make_unique<Done>(std::move(done));
-      sent = Send(client_->get(), record, waiting.get());
+      sent = Send(client_->get(), *topic, record, waiting.get());
       if (sent.ok()) {
         waiting.release();  // OnDelivered takes it.
         return;
@@ -67,11 +68,12 @@ class Producer final : public LogProducer {
 
   absl::Status ProduceAsync(ProduceRecord record) override {
     rd_kafka_poll(client_->get(), 0);
-    if (absl::Status status = client_->LearnTopic(record.topic); !status.ok()) {
-      first_failure_.Update(status);
+    const absl::StatusOr<rd_kafka_topic_t*> topic = client_->LearnTopic(record.topic);
+    if (!topic.ok()) {
+      first_failure_.Update(topic.status());
       return absl::OkStatus();
     }
-    return Send(client_->get(), record, nullptr);
+    return Send(client_->get(), *topic, record, nullptr);
   }
 
   absl::Status Flush(absl::Duration timeout) override {

@@ -12,8 +12,6 @@
 namespace tributary::kafka {
 namespace {
 
-using TopicPtr = std::unique_ptr<rd_kafka_topic_t, Destroy<rd_kafka_topic_destroy>>;
-
 class Reader final : public LogReader {
  public:
   explicit Reader(std::unique_ptr<Client> client)
@@ -67,13 +65,10 @@ class Reader final : public LogReader {
     }
     rd_kafka_poll(client_->get(), 0);  // Serves the error callback.
     std::vector<LogEvent> events;
-    for (MessagePtr& message : NextMessages(queue_.get(), timeout, max_events)) {
-      absl::StatusOr<std::optional<LogEvent>> event = ToEvent(*message);
-      if (!event.ok()) {
-        deferred_.Update(event.status());
-      } else if (*event) {
-        events.push_back(*std::move(*event));
-      }
+    const std::vector<MessagePtr> messages = NextMessages(queue_.get(), timeout, max_events);
+    events.reserve(messages.size());
+    for (const MessagePtr& message : messages) {
+      deferred_.Update(AppendEvent(*message, &events));
     }
     if (events.empty()) {
       TRIBUTARY_RETURN_IF_ERROR(std::exchange(deferred_, absl::OkStatus()));
@@ -106,29 +101,29 @@ std::vector<MessagePtr> NextMessages(rd_kafka_queue_t* queue, absl::Duration tim
     }
   }
   std::vector<MessagePtr> messages;
+  messages.reserve(static_cast<size_t>(std::max<ssize_t>(count, 0)));
   for (ssize_t i = 0; i < count; ++i) {
     messages.emplace_back(raw[static_cast<size_t>(i)]);
   }
   return messages;
 }
 
-absl::StatusOr<std::optional<LogEvent>> ToEvent(const rd_kafka_message_t& message) {
+absl::Status AppendEvent(const rd_kafka_message_t& message, std::vector<LogEvent>* events) {
   if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-    return ToRecord(message);
+    AppendRecord(message, events);
+    return absl::OkStatus();
   }
   const TopicPartition source = {message.rkt == nullptr ? "" : rd_kafka_topic_name(message.rkt),
                                  PartitionId{message.partition}};
   if (message.err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-    return EndOfPartition{source, Offset{message.offset}};
+    events->push_back(EndOfPartition{source, Offset{message.offset}});
+    return absl::OkStatus();
   }
   absl::Status status =
       ToStatus(message.err, absl::StrCat("partition not read: ", Name(source), " offset=", message.offset),
                message.payload == nullptr ? "" : rd_kafka_message_errstr(&message));
   // librdkafka tries again by itself what may pass, and says so in the log.
-  if (absl::IsUnavailable(status)) {
-    return std::nullopt;
-  }
-  return status;
+  return absl::IsUnavailable(status) ? absl::OkStatus() : status;
 }
 
 absl::StatusOr<std::unique_ptr<LogReader>> OpenReader(const v1::KafkaConfig& config, Isolation isolation) {

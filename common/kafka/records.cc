@@ -1,7 +1,8 @@
 // Records and settings that several of the clients share.
 #include <librdkafka/rdkafka.h>
 
-#include <algorithm>
+#include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "common/kafka/client.h"
@@ -18,8 +19,10 @@ Settings ConsumerSettings(Isolation isolation) {
           // that is under way, so this stays small.
           {"fetch.wait.max.ms", "20"},
           {"fetch.error.backoff.ms", "50"},
-          {"queued.min.messages", "20000"},
-          {"queued.max.messages.kbytes", "32768"}};
+          // Once so much is waiting librdkafka 2.0 does not look for a second whether there is room again. So what
+          // waits has to last for a second; the bytes bound it, and are what a reader costs while it is behind.
+          {"queued.min.messages", "1000000"},
+          {"queued.max.messages.kbytes", "65536"}};
 }
 
 Settings ProducerSettings() {
@@ -35,9 +38,10 @@ Settings ProducerSettings() {
           {"topic.metadata.propagation.max.ms", "5000"}};
 }
 
-LogRecord ToRecord(const rd_kafka_message_t& message) {
-  LogRecord record;
-  record.source = {rd_kafka_topic_name(message.rkt), PartitionId{message.partition}};
+void AppendRecord(const rd_kafka_message_t& message, std::vector<LogEvent>* events) {
+  LogRecord& record = std::get<LogRecord>(events->emplace_back(std::in_place_type<LogRecord>));
+  record.source.topic = rd_kafka_topic_name(message.rkt);
+  record.source.partition = PartitionId{message.partition};
   record.offset = Offset{message.offset};
   rd_kafka_timestamp_type_t type;
   record.append_time_unix_ms = rd_kafka_message_timestamp(&message, &type);
@@ -56,45 +60,56 @@ LogRecord ToRecord(const rd_kafka_message_t& message) {
       record.headers.emplace_back(name, std::string(static_cast<const char*>(value), value == nullptr ? 0 : bytes));
     }
   }
-  return record;
 }
 
-absl::Status Send(rd_kafka_t* handle, const ProduceRecord& record, void* opaque) {
-  const std::string what =
-      absl::StrCat("record not written: topic=", record.topic,
-                   record.partition ? absl::StrCat(" partition=", Value(*record.partition)) : std::string());
+namespace {
+
+absl::Status NotWritten(rd_kafka_topic_t* topic, const ProduceRecord& record, rd_kafka_resp_err_t error,
+                        absl::string_view detail) {
+  return ToStatus(
+      error,
+      absl::StrCat("record not written: topic=", rd_kafka_topic_name(topic),
+                   record.partition ? absl::StrCat(" partition=", Value(*record.partition)) : std::string()),
+      detail);
+}
+
+}  // namespace
+
+absl::Status Send(rd_kafka_t* handle, rd_kafka_topic_t* topic, const ProduceRecord& record, void* opaque) {
   size_t bytes = record.key.size() + (record.value ? record.value->size() : 0);
   for (const auto& [name, value] : record.headers) {
     bytes += name.size() + value.size();
   }
   if (bytes > kMaxLogRecordBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(what, " bytes=", bytes, " limit=", kMaxLogRecordBytes));
-  }
-  rd_kafka_headers_t* headers = nullptr;
-  if (!record.headers.empty()) {
-    headers = rd_kafka_headers_new(record.headers.size());
-    for (const auto& [name, value] : record.headers) {
-      rd_kafka_header_add(headers, name.data(), static_cast<ssize_t>(name.size()), value.data(),
-                          static_cast<ssize_t>(value.size()));
-    }
+    return NotWritten(topic, record, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+                      absl::StrCat("bytes=", bytes, " limit=", kMaxLogRecordBytes));
   }
   // An empty value is not a tombstone: librdkafka tells them apart by the pointer.
-  const void* value = record.value ? record.value->data() : nullptr;
+  void* value = record.value ? const_cast<char*>(record.value->data()) : nullptr;
   const size_t value_bytes = record.value ? record.value->size() : 0;
   const void* key = record.key.empty() ? nullptr : record.key.data();
   const int32_t partition = record.partition ? Value(*record.partition) : RD_KAFKA_PARTITION_UA;
-  const rd_kafka_resp_err_t error = rd_kafka_producev(
-      handle, RD_KAFKA_V_TOPIC(record.topic.c_str()), RD_KAFKA_V_PARTITION(partition),
-      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key, record.key.size()),
-      RD_KAFKA_V_VALUE(const_cast<void*>(value), value_bytes), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(opaque),
-      RD_KAFKA_V_END);
-  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    if (headers != nullptr) {
+  rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NO_ERROR;
+  if (record.headers.empty()) {
+    if (rd_kafka_produce(topic, partition, RD_KAFKA_MSG_F_COPY, value, value_bytes, key, record.key.size(), opaque) !=
+        0) {
+      error = rd_kafka_last_error();
+    }
+  } else {
+    rd_kafka_headers_t* headers = rd_kafka_headers_new(record.headers.size());
+    for (const auto& [name, content] : record.headers) {
+      rd_kafka_header_add(headers, name.data(), static_cast<ssize_t>(name.size()), content.data(),
+                          static_cast<ssize_t>(content.size()));
+    }
+    error = rd_kafka_producev(handle, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(partition),
+                              RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key, record.key.size()),
+                              RD_KAFKA_V_VALUE(value, value_bytes), RD_KAFKA_V_HEADERS(headers),
+                              RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
       rd_kafka_headers_destroy(headers);
     }
-    return ToStatus(error, what);
   }
-  return absl::OkStatus();
+  return error == RD_KAFKA_RESP_ERR_NO_ERROR ? absl::OkStatus() : NotWritten(topic, record, error, "");
 }
 
 }  // namespace tributary::kafka

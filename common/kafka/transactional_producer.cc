@@ -51,19 +51,28 @@ class Transactions final : public TransactionalProducer {
   }
 
   absl::Status Produce(ProduceRecord record) override {
-    TRIBUTARY_RETURN_IF_ERROR(Usable());
     TRIBUTARY_RETURN_IF_ERROR(Opened());
-    const absl::Time deadline = absl::Now() + kQueueTimeout;
-    absl::Status status = client_->LearnTopic(record.topic);
-    if (status.ok()) {
-      status = Send(client_->get(), record, nullptr);
+    if (topic_ == nullptr || record.topic != topic_name_) {
+      absl::StatusOr<rd_kafka_topic_t*> learnt = client_->LearnTopic(record.topic);
+      if (!learnt.ok()) {
+        failure_.Update(learnt.status());
+        return Usable();
+      }
+      topic_name_ = record.topic;
+      topic_ = *learnt;
     }
-    while (absl::IsResourceExhausted(status) && absl::Now() < deadline) {
-      rd_kafka_poll(client_->get(), 10);  // Until the broker has taken some.
-      status = Send(client_->get(), record, nullptr);
+    absl::Status status = Send(client_->get(), topic_, record, nullptr);
+    if (absl::IsResourceExhausted(status)) {
+      const absl::Time deadline = absl::Now() + kQueueTimeout;
+      do {
+        rd_kafka_poll(client_->get(), 5);  // Until the broker has taken some.
+        status = Send(client_->get(), topic_, record, nullptr);
+      } while (absl::IsResourceExhausted(status) && absl::Now() < deadline);
     }
-    TRIBUTARY_RETURN_IF_ERROR(client_->Fatal());
-    failure_.Update(status);
+    if (!status.ok()) {
+      failure_.Update(status);
+      return Usable();
+    }
     return absl::OkStatus();
   }
 
@@ -173,6 +182,8 @@ class Transactions final : public TransactionalProducer {
   const std::string id_;
   absl::BitGen random_;
   std::unique_ptr<Client> client_;
+  std::string topic_name_;  // Of the last record: many follow each other into one topic.
+  rd_kafka_topic_t* topic_ = nullptr;
   bool open_ = false;
   absl::Status failure_;       // Of a record that librdkafka did not take.
   absl::Status undelivered_;   // Of a record that the broker did not take.
