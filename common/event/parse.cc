@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/event/event.h"
+#include "common/event/event_fields.h"
 #include "common/event/utf8.h"
 
 namespace tributary {
@@ -87,6 +88,7 @@ Rejection JsonRejection(absl::string_view message) {
 }
 
 std::variant<Event, Rejection> ParseBinary(absl::string_view wire, int64_t record_time_unix_ms) {
+  if (EventFields fields; ReadFields(wire, &fields)) return Validate(fields, record_time_unix_ms);
   const WireCheck check = CheckWire(wire, *v1::Event::descriptor());
   if (check.not_utf8 != nullptr) {
     return Rejection{v1::NOT_UTF8, check.not_utf8->name(),

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/event/event.h"
+#include "common/event/event_fields.h"
 #include "common/event/utf8.h"
 
 namespace tributary {
@@ -30,12 +31,14 @@ MaybeRejection CheckText(absl::string_view field, absl::string_view text, size_t
     return Reject(v1::OVERSIZED, field,
                   absl::StrCat("field too long: field=", field, " bytes=", text.size(), " max=", max_bytes));
   }
-  if (!IsUtf8(text)) return Reject(v1::NOT_UTF8, field, absl::StrCat("field is not UTF-8: field=", field));
+  if (!IsPlainText(text) && !IsUtf8(text))
+    return Reject(v1::NOT_UTF8, field, absl::StrCat("field is not UTF-8: field=", field));
   return std::nullopt;
 }
 
 // C0, DEL and C1 (U+0080 to U+009F, in UTF-8 0xC2 and the code itself).
 bool HasControlCharacter(absl::string_view utf8) {
+  if (IsPlainText(utf8)) return false;
   for (size_t i = 0; i < utf8.size(); ++i) {
     const auto byte = static_cast<unsigned char>(utf8[i]);
     if (byte < 0x20 || byte == 0x7f) return true;
@@ -44,21 +47,21 @@ bool HasControlCharacter(absl::string_view utf8) {
   return false;
 }
 
-MaybeRejection CheckTexts(const v1::Event& message) {
+MaybeRejection CheckTexts(const EventFields& fields) {
   struct Limit {
     absl::string_view field;
-    const std::string& text;
+    absl::string_view text;
     size_t max_bytes;
     bool is_id;
   };
-  const Limit limits[] = {{"user_id", message.user_id(), kMaxIdBytes, true},
-                          {"item_id", message.item_id(), kMaxIdBytes, true},
-                          {"event_id", message.event_id(), kMaxIdBytes, true},
-                          {"session_id", message.session_id(), kMaxIdBytes, true},
-                          {"page", message.page(), kMaxTextBytes, false},
-                          {"query", message.query(), kMaxTextBytes, false},
-                          {"category", message.category(), kMaxIdBytes, false},
-                          {"experiment_bucket", message.experiment_bucket(), kMaxBucketBytes, false}};
+  const Limit limits[] = {{"user_id", fields.user_id, kMaxIdBytes, true},
+                          {"item_id", fields.item_id, kMaxIdBytes, true},
+                          {"event_id", fields.event_id, kMaxIdBytes, true},
+                          {"session_id", fields.session_id, kMaxIdBytes, true},
+                          {"page", fields.page, kMaxTextBytes, false},
+                          {"query", fields.query, kMaxTextBytes, false},
+                          {"category", fields.category, kMaxIdBytes, false},
+                          {"experiment_bucket", fields.experiment_bucket, kMaxBucketBytes, false}};
   for (const Limit& limit : limits) {
     if (limit.text.empty()) continue;
     if (MaybeRejection rejection = CheckText(limit.field, limit.text, limit.max_bytes)) return rejection;
@@ -67,15 +70,14 @@ MaybeRejection CheckTexts(const v1::Event& message) {
                     absl::StrCat("control character in an id: field=", limit.field));
     }
   }
-  if (message.attributes().size() > kMaxAttributes) {
-    return Reject(
-        v1::OVERSIZED, "attributes",
-        absl::StrCat("too many attributes: attributes=", message.attributes().size(), " max=", kMaxAttributes));
+  if (fields.attributes.size() > kMaxAttributes) {
+    return Reject(v1::OVERSIZED, "attributes",
+                  absl::StrCat("too many attributes: attributes=", fields.attributes.size(), " max=", kMaxAttributes));
   }
   // A map has no order of its own: the smallest bad key decides, so that the answer is always the same.
-  const std::string* bad_key = nullptr;
+  const absl::string_view* bad_key = nullptr;
   MaybeRejection worst;
-  for (const auto& [key, value] : message.attributes()) {
+  for (const auto& [key, value] : fields.attributes) {
     MaybeRejection rejection = CheckText("attributes", key, kMaxAttributeKeyBytes);
     if (!rejection) rejection = CheckText("attributes", value, kMaxTextBytes);
     if (rejection && (bad_key == nullptr || key < *bad_key)) {
@@ -94,32 +96,31 @@ MaybeRejection CheckType(int type) {
   return std::nullopt;
 }
 
-MaybeRejection CheckRequired(const v1::Event& message) {
-  const absl::string_view for_type = v1::EventType_Name(message.type());
-  const auto missing = [for_type](absl::string_view field, absl::string_view alternative) {
-    return Missing(field, absl::StrCat(alternative, " type=", for_type));
+MaybeRejection CheckRequired(const EventFields& fields) {
+  const auto missing = [&fields](absl::string_view field, absl::string_view alternative) {
+    return Missing(field, absl::StrCat(alternative, " type=", v1::EventType_Name(static_cast<EventType>(fields.type))));
   };
-  switch (message.type()) {
+  switch (fields.type) {
     case v1::IMPRESSION:
     case v1::ADD_TO_CART:
     case v1::LIKE:
     case v1::DISLIKE:
-      if (message.item_id().empty()) return missing("item_id", "");
+      if (fields.item_id.empty()) return missing("item_id", "");
       break;
     case v1::RATING:
-      if (message.item_id().empty()) return missing("item_id", "");
-      if (!message.has_value()) return missing("value", "");
+      if (fields.item_id.empty()) return missing("item_id", "");
+      if (!fields.value) return missing("value", "");
       break;
     case v1::VIEW:
     case v1::CLICK:
-      if (message.item_id().empty() && message.page().empty()) return missing("item_id", " (or page)");
+      if (fields.item_id.empty() && fields.page.empty()) return missing("item_id", " (or page)");
       break;
     case v1::PURCHASE:
     case v1::RETURN:
-      if (message.item_id().empty() && message.category().empty()) return missing("item_id", " (or category)");
+      if (fields.item_id.empty() && fields.category.empty()) return missing("item_id", " (or category)");
       break;
     case v1::SEARCH:
-      if (message.query().empty()) return missing("query", "");
+      if (fields.query.empty()) return missing("query", "");
       break;
     default:
       break;
@@ -127,12 +128,13 @@ MaybeRejection CheckRequired(const v1::Event& message) {
   return std::nullopt;
 }
 
-MaybeRejection CheckTime(const google::protobuf::Timestamp& time, int64_t record_time_unix_ms, int64_t* unix_ms) {
-  if (time.nanos() < 0 || time.nanos() > kMaxTimestampNanos) {
-    return Reject(v1::BAD_VALUE, "event_time", absl::StrCat("nanoseconds out of range: nanos=", time.nanos()));
+MaybeRejection CheckTime(const EventFields& fields, int64_t record_time_unix_ms, int64_t* unix_ms) {
+  const int32_t nanos = fields.event_time_nanos;
+  if (nanos < 0 || nanos > kMaxTimestampNanos) {
+    return Reject(v1::BAD_VALUE, "event_time", absl::StrCat("nanoseconds out of range: nanos=", nanos));
   }
-  const int64_t seconds = std::clamp(time.seconds(), kMinTimestampSeconds, kMaxTimestampSeconds);
-  *unix_ms = seconds * 1000 + time.nanos() / 1000000;
+  const int64_t seconds = std::clamp(fields.event_time_seconds, kMinTimestampSeconds, kMaxTimestampSeconds);
+  *unix_ms = seconds * 1000 + nanos / 1000000;
   if (*unix_ms < kMinEventTimeUnixMs) {
     return Reject(v1::TIME_IN_PAST, "event_time",
                   absl::StrCat("event time before 1980: event_time_unix_ms=", *unix_ms));
@@ -159,41 +161,46 @@ MaybeRejection CheckAmount(absl::string_view field, double amount, double max, i
 }  // namespace
 
 std::variant<Event, Rejection> ValidateEvent(const v1::Event& message, int64_t record_time_unix_ms) {
-  Event event;
-  if (message.user_id().empty()) return Missing("user_id", "");
-  if (MaybeRejection rejection = CheckType(message.type())) return *std::move(rejection);
-  if (!message.has_event_time()) return Missing("event_time", "");
-  if (MaybeRejection rejection = CheckTexts(message)) return *std::move(rejection);
-  if (MaybeRejection rejection = CheckRequired(message)) return *std::move(rejection);
-  if (MaybeRejection rejection = CheckTime(message.event_time(), record_time_unix_ms, &event.event_time_unix_ms)) {
+  return Validate(FieldsOf(message), record_time_unix_ms);
+}
+
+std::variant<Event, Rejection> Validate(const EventFields& fields, int64_t record_time_unix_ms) {
+  std::variant<Event, Rejection> result;
+  Event& event = std::get<Event>(result);
+  if (fields.user_id.empty()) return Missing("user_id", "");
+  if (MaybeRejection rejection = CheckType(fields.type)) return *std::move(rejection);
+  if (!fields.has_event_time) return Missing("event_time", "");
+  if (MaybeRejection rejection = CheckTexts(fields)) return *std::move(rejection);
+  if (MaybeRejection rejection = CheckRequired(fields)) return *std::move(rejection);
+  if (MaybeRejection rejection = CheckTime(fields, record_time_unix_ms, &event.event_time_unix_ms)) {
     return *std::move(rejection);
   }
-  event.type = message.type();
-  if (message.has_value()) {
+  event.type = static_cast<EventType>(fields.type);
+  if (fields.value) {
     const double max = event.type == EventType::RATING ? kMaxRating : kMaxAmount;
-    if (MaybeRejection rejection = CheckAmount("value", message.value(), max, &event.value_micros)) {
+    if (MaybeRejection rejection = CheckAmount("value", *fields.value, max, &event.value_micros)) {
       return *std::move(rejection);
     }
   }
-  if (message.has_quantity()) {
-    if (MaybeRejection rejection = CheckAmount("quantity", message.quantity(), kMaxAmount, &event.quantity_micros)) {
+  if (fields.quantity) {
+    if (MaybeRejection rejection = CheckAmount("quantity", *fields.quantity, kMaxAmount, &event.quantity_micros)) {
       return *std::move(rejection);
     }
   } else if (HasUnits(event.type)) {
     event.quantity_micros = 1000000;
   }
-  event.user_id = message.user_id();
-  event.item_id = message.item_id();
-  event.page = message.page();
-  event.category = message.category();
-  event.query = message.query();
-  event.session_id = message.session_id();
-  event.event_id_hash = message.event_id().empty() ? 0 : HashEventId(message.event_id());
-  event.anonymous = message.anonymous();
-  event.attributes.assign(message.attributes().begin(), message.attributes().end());
+  event.user_id = std::string(fields.user_id);
+  event.item_id = std::string(fields.item_id);
+  event.page = std::string(fields.page);
+  event.category = std::string(fields.category);
+  event.query = std::string(fields.query);
+  event.session_id = std::string(fields.session_id);
+  event.event_id_hash = fields.event_id.empty() ? 0 : HashEventId(fields.event_id);
+  event.anonymous = fields.anonymous;
+  for (const auto& [key, value] : fields.attributes) event.attributes.emplace_back(key, value);
   std::sort(event.attributes.begin(), event.attributes.end());
-  event.experiment_bucket = message.experiment_bucket();
-  return event;
+  event.experiment_bucket = std::string(fields.experiment_bucket);
+  return result;
 }
 
 }  // namespace tributary

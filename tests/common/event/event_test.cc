@@ -1,7 +1,10 @@
 #include "common/event/event.h"
 
+#include <algorithm>
+#include <bit>
 #include <functional>
 #include <limits>
+#include <random>
 #include <set>
 #include <string>
 #include <vector>
@@ -9,6 +12,12 @@
 #include <gmock/gmock.h>
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/event/event_fields.h"
+#include "tests/reference/seed.h"
 
 namespace tributary {
 namespace {
@@ -371,6 +380,72 @@ TEST(ToProtoTest, TheWayThereAndBackIsExact) {
 TEST(HashEventIdTest, IsXxh64) {
   // From the specification of xxHash, seed 0.
   EXPECT_EQ(HashEventId("abc"), 0x44bc2cf5ad770999u);
+}
+
+// ---- reading the bytes without the parser of protobuf ----
+
+std::string Shown(const EventFields& fields) {
+  std::string shown = absl::StrCat(
+      absl::CEscape(fields.user_id), "|", fields.type, "|", fields.has_event_time, "|", fields.event_time_seconds, "|",
+      fields.event_time_nanos, "|", absl::CEscape(fields.item_id), "|", absl::CEscape(fields.page), "|",
+      absl::CEscape(fields.event_id), "|", absl::CEscape(fields.session_id), "|", absl::CEscape(fields.query), "|",
+      absl::CEscape(fields.category), "|", fields.anonymous, "|", absl::CEscape(fields.experiment_bucket));
+  for (const auto& amount : {fields.value, fields.quantity}) {
+    absl::StrAppend(&shown, "|", amount ? absl::StrCat(std::bit_cast<uint64_t>(*amount)) : "none");
+  }
+  std::vector<std::string> attributes;
+  for (const auto& [key, value] : fields.attributes) {
+    attributes.push_back(absl::StrCat(absl::CEscape(key), "=", absl::CEscape(value)));
+  }
+  std::sort(attributes.begin(), attributes.end());
+  return absl::StrCat(shown, "|", absl::StrJoin(attributes, ","));
+}
+
+TEST(ReadFieldsTest, WhatItReadsIsWhatTheParserReads) {
+  const uint64_t seed = reference::TestSeed();
+  std::mt19937_64 random(seed);
+  const auto below = [&random](size_t n) { return static_cast<size_t>(random() % n); };
+  v1::Event full = FullMessage();
+  (*full.mutable_attributes())["device"] = "phone";
+  const std::string bytes = full.SerializeAsString();
+  int read = 0;
+  for (int run = 0; run < 200'000; ++run) {
+    std::string mutated = run == 0 ? bytes : bytes.substr(0, below(4) == 0 ? below(bytes.size() + 1) : bytes.size());
+    for (size_t changes = run == 0 ? 0 : below(4); changes > 0 && !mutated.empty(); --changes) {
+      const size_t at = below(mutated.size());
+      switch (below(3)) {
+        case 0:
+          mutated[at] = static_cast<char>(random());
+          break;
+        case 1:
+          mutated.erase(at, 1 + below(3));
+          break;
+        default:
+          mutated.insert(at, mutated.substr(below(mutated.size()), 1 + below(12)));
+      }
+    }
+    EventFields fields;
+    if (!ReadFields(mutated, &fields)) continue;
+    ++read;
+    v1::Event message;
+    ASSERT_TRUE(message.ParseFromString(mutated)) << absl::CEscape(mutated);
+    ASSERT_EQ(Shown(fields), Shown(FieldsOf(message))) << absl::CEscape(mutated);
+  }
+  EXPECT_GT(read, 10'000);
+}
+
+TEST(IsPlainTextTest, IsPrintableAsciiWhereverItLies) {
+  for (int byte = 0; byte < 256; ++byte) {
+    for (size_t size : {1u, 7u, 8u, 9u, 16u, 19u}) {
+      for (size_t at = 0; at < size; ++at) {
+        std::string text(size, 'x');
+        text[at] = static_cast<char>(byte);
+        EXPECT_EQ(IsPlainText(text), byte >= 0x20 && byte < 0x7f)
+            << "byte=" << byte << " size=" << size << " at=" << at;
+      }
+    }
+  }
+  EXPECT_TRUE(IsPlainText(""));
 }
 
 }  // namespace
