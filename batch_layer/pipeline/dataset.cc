@@ -135,7 +135,9 @@ class DatasetReader {
     }
     data_.first_event_time_unix_ms = std::min(data_.first_event_time_unix_ms, event.event_time_unix_ms);
     data_.last_event_time_unix_ms = std::max(data_.last_event_time_unix_ms, event.event_time_unix_ms);
-    ForEachCount(event, [this](const CountKey& key, const CountAmounts& amounts) { totals_[key] += amounts; });
+    ForEachCount(event, [this](const CountKeyView& key, const CountAmounts& amounts) {
+      totals_[CountKey{key.measure, std::string(key.key), key.type}] += amounts;
+    });
     const auto cut = cuts_.find(row.position.partition);
     if (cut != cuts_.end() && row.position.offset >= cut->second) {
       data_.cut_counts[row.position.partition].Add(event);

@@ -1,9 +1,13 @@
 #include "common/counts/counts.h"
 
+#include <algorithm>
 #include <limits>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/status/status_macros.h"
+#include "common/wire/wire.h"
 
 namespace tributary {
 namespace {
@@ -47,7 +51,7 @@ CountAmounts& CountAmounts::operator-=(const CountAmounts& other) {
   return *this;
 }
 
-void ForEachCount(const Event& event, const std::function<void(const CountKey&, const CountAmounts&)>& visit) {
+void ForEachCount(const Event& event, absl::FunctionRef<void(const CountKeyView&, const CountAmounts&)> visit) {
   const CountAmounts amounts{1, event.quantity_micros, event.value_micros};
   visit({v1::OVERALL, "", event.type}, amounts);
   if (!event.item_id.empty()) visit({v1::BY_ITEM, event.item_id, event.type}, amounts);
@@ -66,8 +70,8 @@ Offset SegmentStart(Offset offset, int64_t segment_size) { return Offset{Value(o
 
 void SegmentCounts::Add(const Event& event) {
   const int64_t quarter_hour = QuarterHour(event.event_time_unix_ms);
-  ForEachCount(event, [&](const CountKey& key, const CountAmounts& amounts) {
-    deltas_[{key, quarter_hour}] += amounts;
+  ForEachCount(event, [&](const CountKeyView& key, const CountAmounts& amounts) {
+    deltas_[{CountKey{key.measure, std::string(key.key), key.type}, quarter_hour}] += amounts;
   });
 }
 
@@ -117,6 +121,75 @@ void SegmentCounts::ToProto(v1::LiveCounts* message) const {
     delta->set_events(amounts.events);
     delta->set_quantity_micros(amounts.quantity_micros);
     delta->set_value_micros(amounts.value_micros);
+  }
+}
+
+void SegmentTally::Add(const Event& event) {
+  const int64_t quarter_hour = QuarterHour(event.event_time_unix_ms);
+  ForEachCount(event,
+               [&](const CountKeyView& key, const CountAmounts& amounts) { Append(key, quarter_hour, amounts); });
+}
+
+void SegmentTally::Append(const CountKeyView& key, int64_t quarter_hour, const CountAmounts& amounts) {
+  uint64_t begins = 0;
+  for (size_t i = 0; i < sizeof(begins); ++i) {
+    begins = begins << 8 | (i < key.key.size() ? static_cast<uint8_t>(key.key[i]) : 0);
+  }
+  notes_.push_back({.key_begins = begins,
+                    .key_at = static_cast<uint32_t>(keys_.size()),
+                    .key_bytes = static_cast<uint32_t>(key.key.size()),
+                    .measure = key.measure,
+                    .type = key.type,
+                    .quarter_hour = quarter_hour,
+                    .amounts = amounts});
+  keys_.append(key.key.data(), key.key.size());
+}
+
+bool SegmentTally::IsBefore(const Note& a, const Note& b) const {
+  if (a.measure != b.measure) return a.measure < b.measure;
+  if (a.key_begins != b.key_begins) return a.key_begins < b.key_begins;
+  if (const int order = KeyOf(a).compare(KeyOf(b)); order != 0) return order < 0;
+  return std::tie(a.type, a.quarter_hour) < std::tie(b.type, b.quarter_hour);
+}
+
+void SegmentTally::AddUp() {
+  std::sort(notes_.begin(), notes_.end(), [this](const Note& a, const Note& b) { return IsBefore(a, b); });
+  size_t kept = 0;
+  for (size_t i = 1; i < notes_.size(); ++i) {
+    if (IsBefore(notes_[kept], notes_[i])) {
+      notes_[++kept] = notes_[i];
+    } else {
+      notes_[kept].amounts += notes_[i].amounts;
+    }
+  }
+  if (!notes_.empty()) notes_.resize(kept + 1);
+}
+
+absl::StatusOr<SegmentTally> SegmentTally::FromProto(const v1::LiveCounts& message) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const SegmentCounts counts, SegmentCounts::FromProto(message));
+  SegmentTally tally;
+  counts.ForEach([&tally](const CountKey& key, int64_t quarter_hour, const CountAmounts& amounts) {
+    tally.Append({key.measure, key.key, key.type}, quarter_hour, amounts);
+  });
+  return tally;
+}
+
+void SegmentTally::AppendBytes(std::string* bytes) {
+  AddUp();
+  for (const Note& note : notes_) {
+    const absl::string_view key = KeyOf(note);
+    const size_t size = wire::IntBytes(note.measure) + wire::TextBytes(key) + wire::IntBytes(note.type) +
+                        wire::IntBytes(note.quarter_hour) + wire::IntBytes(note.amounts.events) +
+                        wire::IntBytes(note.amounts.quantity_micros) + wire::IntBytes(note.amounts.value_micros);
+    char* at = wire::Extend(bytes, wire::LengthBytes(size) + size);
+    at = wire::WriteLength(v1::LiveCounts::kDeltasFieldNumber, size, at);
+    at = wire::WriteInt(v1::CountDelta::kMeasureFieldNumber, note.measure, at);
+    at = wire::WriteText(v1::CountDelta::kKeyFieldNumber, key, at);
+    at = wire::WriteInt(v1::CountDelta::kTypeFieldNumber, note.type, at);
+    at = wire::WriteInt(v1::CountDelta::kQuarterHourFieldNumber, note.quarter_hour, at);
+    at = wire::WriteInt(v1::CountDelta::kEventsFieldNumber, note.amounts.events, at);
+    at = wire::WriteInt(v1::CountDelta::kQuantityMicrosFieldNumber, note.amounts.quantity_micros, at);
+    wire::WriteInt(v1::CountDelta::kValueMicrosFieldNumber, note.amounts.value_micros, at);
   }
 }
 

@@ -6,8 +6,11 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "common/event/event.h"
 #include "common/ids/ids.h"
 #include "tributary/v1/speed.pb.h"
@@ -24,6 +27,14 @@ struct CountKey {
   friend auto operator<=>(const CountKey&, const CountKey&) = default;
 };
 
+// The same without owning its key.
+struct CountKeyView {
+  v1::Measure measure = v1::MEASURE_UNSPECIFIED;
+  absl::string_view key;
+  v1::EventType type = v1::EVENT_TYPE_UNSPECIFIED;
+  friend std::strong_ordering operator<=>(const CountKeyView&, const CountKeyView&) = default;
+};
+
 // Sums are exact up to the end of int64 (9.2e12 units) and stay there beyond it, so that what no real shop reaches cannot
 // turn a total negative either.
 struct CountAmounts {
@@ -37,7 +48,7 @@ struct CountAmounts {
 
 // Calls `visit` for every counter that the event adds to: OVERALL always; BY_ITEM, BY_PAGE, BY_CATEGORY, BY_STORE (attribute
 // `store`) where the event names one. Every accepted event counts, anonymous ones and impressions too.
-void ForEachCount(const Event& event, const std::function<void(const CountKey&, const CountAmounts&)>& visit);
+void ForEachCount(const Event& event, absl::FunctionRef<void(const CountKeyView&, const CountAmounts&)> visit);
 
 // Event time in quarter-hours since the Unix epoch, rounded down.
 int64_t QuarterHour(int64_t event_time_unix_ms);
@@ -61,6 +72,40 @@ class SegmentCounts {
 
  private:
   std::map<std::pair<CountKey, int64_t>, CountAmounts> deltas_;
+};
+
+// Counts of one segment while its events come in: what each event adds is noted, and added up when it is written. Not
+// thread-safe.
+class SegmentTally {
+ public:
+  void Add(const Event& event);
+  // InvalidArgument: as of SegmentCounts.
+  static absl::StatusOr<SegmentTally> FromProto(const v1::LiveCounts& message);
+  // The field `deltas` of a v1::LiveCounts, sorted, appended to the bytes of such a message.
+  void AppendBytes(std::string* bytes);
+  // What it takes beside itself.
+  size_t allocated_bytes() const { return keys_.capacity() + notes_.capacity() * sizeof(Note); }
+
+ private:
+  struct Note {
+    uint64_t key_begins;  // The first eight bytes of the key as one number, in its order: decides most comparisons.
+    uint32_t key_at;      // In keys_.
+    uint32_t key_bytes;
+    int32_t measure;
+    int32_t type;
+    int64_t quarter_hour;
+    CountAmounts amounts;
+  };
+  absl::string_view KeyOf(const Note& note) const {
+    return absl::string_view(keys_).substr(note.key_at, note.key_bytes);
+  }
+  void Append(const CountKeyView& key, int64_t quarter_hour, const CountAmounts& amounts);
+  bool IsBefore(const Note& a, const Note& b) const;
+  // Sorts, and makes one note of those that are of the same counter.
+  void AddUp();
+
+  std::string keys_;
+  std::vector<Note> notes_;
 };
 
 // Live counts of one segment as serving knows them.

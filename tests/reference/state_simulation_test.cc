@@ -299,7 +299,9 @@ class StateSimulation {
     std::map<int32_t, SegmentCounts> cuts;
     for (const HistoryEvent& e : history_.events) {
       if (!IsBelow(e.place, watermarks)) continue;
-      ForEachCount(e.event, [&](const CountKey& key, const CountAmounts& amounts) { totals[key] += amounts; });
+      ForEachCount(e.event, [&](const CountKeyView& key, const CountAmounts& amounts) {
+        totals[CountKey{key.measure, std::string(key.key), key.type}] += amounts;
+      });
       if (e.place.partition < 0) continue;
       const Offset watermark{watermarks.at(e.place.partition)};
       if (Offset{e.place.offset} >= SegmentStart(watermark, kSegmentSize)) cuts[e.place.partition].Add(e.event);

@@ -34,9 +34,9 @@ Event MakeEvent(EventType type, const std::string& item, int64_t time = 0, int64
 
 std::vector<CountKey> KeysOf(const Event& event) {
   std::vector<CountKey> keys;
-  ForEachCount(event, [&](const CountKey& key, const CountAmounts& amounts) {
+  ForEachCount(event, [&](const CountKeyView& key, const CountAmounts& amounts) {
     EXPECT_EQ(amounts, (CountAmounts{1, event.quantity_micros, event.value_micros}));
-    keys.push_back(key);
+    keys.push_back({key.measure, std::string(key.key), key.type});
   });
   return keys;
 }
@@ -196,6 +196,30 @@ TEST(LiveContributionPropertyTest, SnapshotAndLiveSideAddUpToEverythingForEveryW
         }
         ASSERT_EQ(total, all.Total(key)) << "run=" << run << " w=" << w << " key=" << key.key;
       }
+    }
+  }
+}
+
+TEST(SegmentTallyTest, WritesWhatSegmentCountsWrites) {
+  std::mt19937_64 random(reference::TestSeed());
+  SegmentCounts counts;
+  SegmentTally tally;
+  for (int n = 0; n < 500; ++n) {
+    Event event = MakeEvent(static_cast<EventType>(1 + random() % v1::FORGET), "i" + std::to_string(random() % 20),
+                            static_cast<int64_t>(random() % 4) * kQuarterMs, static_cast<int64_t>(random() % 3),
+                            static_cast<int64_t>(random() % 3));
+    if (random() % 2 == 0) event.attributes = {{"store", "a store with a long name"}};
+    counts.Add(event);
+    tally.Add(event);
+    v1::LiveCounts message;
+    counts.ToProto(&message);
+    std::string bytes;
+    tally.AppendBytes(&bytes);
+    ASSERT_EQ(bytes, message.SerializeAsString()) << "n=" << n;
+    if (random() % 10 == 0) {
+      auto restored = SegmentTally::FromProto(message);
+      ASSERT_TRUE(restored.ok()) << restored.status();
+      tally = *std::move(restored);
     }
   }
 }
