@@ -25,13 +25,12 @@ absl::Status PartitionRestore::AddView(const LogRecord& record) {
     users_.Erase(record.key);
     return absl::OkStatus();
   }
-  v1::SpeedView view;
-  if (!view.ParseFromString(*record.value)) return Unreadable(record, "not a speed view");
-  absl::StatusOr<LiveUser> user = LiveUser::FromProto(view);
+  absl::StatusOr<LiveUser> user = LiveUser::FromBytes(*record.value);
   if (!user.ok()) return Unreadable(record, user.status().message());
   UserEntry& entry = users_.Get(record.key);
   entry.user = *std::move(user);
   entry.published = true;
+  users_.Count(entry);
   return absl::OkStatus();
 }
 
@@ -49,14 +48,14 @@ absl::Status PartitionRestore::AddCounts(const LogRecord& record) {
   }
   v1::LiveCounts message;
   if (!message.ParseFromString(*record.value)) return Unreadable(record, "not live counts");
-  absl::StatusOr<SegmentCounts> counts = SegmentCounts::FromProto(message);
+  absl::StatusOr<SegmentTally> counts = SegmentTally::FromProto(message);
   if (!counts.ok()) return Unreadable(record, counts.status().message());
   const Offset applied{message.position().applied_offset()};
   Segment& segment = segments_[Offset{start}];
   segment.applied = applied;
   segment.record_time_unix_ms = message.record_time_unix_ms();
   // A segment that was closed never opens again: of most segments only the start is kept.
-  segment.counts = Value(applied) >= start + settings_->segment_size ? SegmentCounts() : *std::move(counts);
+  segment.counts = Value(applied) >= start + settings_->segment_size ? SegmentTally() : *std::move(counts);
   return absl::OkStatus();
 }
 
@@ -85,7 +84,8 @@ absl::StatusOr<PartitionStart> PartitionRestore::Finish(const OffsetRange& event
   position.set_group_generation(std::max(position.group_generation(), group_generation));
   for (auto& [segment_start, segment] : segments_) {
     if (Value(segment.applied) < Value(segment_start) + settings_->segment_size) {
-      start.open_segments.emplace(segment_start, PartitionStart::Segment{std::move(segment.counts), segment.applied});
+      start.open_segments.emplace(
+          segment_start, PartitionStart::Segment{.counts = std::move(segment.counts), .applied = segment.applied});
     } else {
       start.closed_segments.emplace(segment_start, segment.record_time_unix_ms);
     }

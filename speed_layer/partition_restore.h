@@ -42,7 +42,7 @@ class PartitionRestore {
   absl::Status Unreadable(const LogRecord& record, absl::string_view why) const;
 
   struct Segment {
-    SegmentCounts counts;
+    SegmentTally counts;
     Offset applied{};
     int64_t record_time_unix_ms = 0;
   };

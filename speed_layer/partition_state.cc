@@ -11,6 +11,8 @@
 namespace tributary::speed {
 namespace {
 
+constexpr size_t kPrefetchAhead = 6;  // Users.
+
 bool IsDecision(v1::EventType kind) {
   return kind == v1::PURCHASE || kind == v1::RETURN || kind == v1::LIKE || kind == v1::DISLIKE || kind == v1::RATING ||
          kind == v1::FORGET;
@@ -59,6 +61,15 @@ void BoundBytes(v1::LiveCounts* counts) {
   counts->mutable_deltas()->Swap(&kept);
   LOG_EVERY_T(ERROR, 60) << "live counts too large for a record, longest keys dropped: segment_start="
                          << counts->segment_start() << " dropped=" << count;
+}
+
+// The bytes of a message that is too long for a record, made to fit.
+template <typename Message>
+std::string Bounded(const std::string& bytes) {
+  Message message;
+  CHECK(message.ParseFromString(bytes)) << "what we write is a " << Message::descriptor()->name();
+  BoundBytes(&message);
+  return message.SerializeAsString();
 }
 
 }  // namespace
@@ -129,8 +140,9 @@ ApplyOutcome PartitionState::Apply(const LogRecord& record) {
   Count(record.offset, event);
   if (entry.user.empty() && !entry.published && !entry.changed) {
     users_.Erase(event.user_id);  // An impression without an id leaves nothing to remember.
-  } else if (event.event_id_hash != 0 || FactOf(event, record.offset, record_time)) {
-    MarkChanged(event.user_id, entry);
+  } else {
+    if (event.event_id_hash != 0 || GivesFact(event.type)) MarkChanged(entry);
+    users_.Count(entry);
   }
   const int64_t lateness_ms = record_time - event.event_time_unix_ms;
   if (lateness_ms > absl::ToInt64Milliseconds(settings_.allowed_lateness)) {
@@ -160,11 +172,12 @@ void PartitionState::RaiseFloor(Offset floor_offset) {
 
 bool PartitionState::TrimSome() {
   for (size_t looked_at = 0; trim_shard_ < UserTable::kShards && looked_at < kTrimUsers; ++trim_shard_) {
-    UserTable::Shard& shard = users_.shard(trim_shard_);
-    for (auto& [user_id, entry] : shard) {
-      if (entry.user.Trim(floor(), record_time_unix_ms())) MarkChanged(user_id, entry);
-    }
-    looked_at += shard.size();
+    users_.VisitShard(trim_shard_, [this](UserEntry& entry) {
+      if (!entry.user.Trim(floor(), record_time_unix_ms())) return;
+      MarkChanged(entry);
+      users_.Count(entry);
+    });
+    looked_at += users_.shard_size(trim_shard_);
   }
   return trim_shard_ < UserTable::kShards;
 }
@@ -173,32 +186,35 @@ bool PartitionState::dirty() const {
   return unwritten_ || !changed_.empty() || applied() != written_applied_ || floor() != written_floor_;
 }
 
-void PartitionState::TakeChanges(std::vector<ProduceRecord>* records) {
+void PartitionState::TakeChanges(Sink sink) {
   if (!dirty()) return;
-  for (const std::string& user_id : changed_) {
-    UserEntry* entry = users_.Find(user_id);
-    CHECK(entry != nullptr) << "a changed user is kept until its change is taken";
+  const std::string position = PositionField();
+  for (size_t i = 0; i < changed_.size(); ++i) {
+    if (i + 2 * kPrefetchAhead < changed_.size()) UserTable::PrefetchEntry(changed_[i + 2 * kPrefetchAhead]);
+    if (i + kPrefetchAhead < changed_.size()) changed_[i + kPrefetchAhead]->user.Prefetch();
+    UserEntry* entry = changed_[i];  // Kept until now: only what has not changed is erased.
     entry->changed = false;
     entry->user.Trim(floor(), record_time_unix_ms());
     if (!entry->user.empty()) {
-      records->push_back(ViewRecord(user_id, *entry));
+      sink(ViewRecord(*entry, position));
       entry->published = true;
+      users_.Count(*entry);
       continue;
     }
-    if (entry->published) records->push_back(Tombstone(settings_.topics.speed_views, user_id));
-    users_.Erase(user_id);
+    if (entry->published) sink(Tombstone(settings_.topics.speed_views, entry->user_id));
+    users_.Erase(entry->user_id);
   }
   changed_.clear();
-  records->push_back({.topic = settings_.topics.speed_views,
-                      .partition = partition_,
-                      .key = std::string(kProgressKey),
-                      .value = progress_.SerializeAsString()});
+  sink({.topic = settings_.topics.speed_views,
+        .partition = partition_,
+        .key = std::string(kProgressKey),
+        .value = progress_.SerializeAsString()});
   written_applied_ = applied();
   written_floor_ = floor();
   unwritten_ = false;
 }
 
-void PartitionState::TakeCounts(std::vector<ProduceRecord>* records) {
+void PartitionState::TakeCounts(Sink sink) {
   for (auto it = open_segments_.begin(); it != open_segments_.end();) {
     auto& [start, segment] = *it;
     const Offset end{Value(start) + settings_.segment_size};
@@ -207,12 +223,17 @@ void PartitionState::TakeCounts(std::vector<ProduceRecord>* records) {
       *message.mutable_position() = progress_.position();
       message.set_segment_start(Value(start));
       message.set_record_time_unix_ms(record_time_unix_ms());
-      segment.counts.ToProto(&message);
-      BoundBytes(&message);
-      records->push_back({.topic = settings_.topics.live_counts,
-                          .partition = partition_,
-                          .key = absl::StrCat(Value(start)),
-                          .value = message.SerializeAsString()});
+      std::string bytes = message.SerializeAsString();
+      if (segment.deltas.empty()) {
+        segment.counts.AppendBytes(&bytes);
+      } else {
+        bytes += segment.deltas;
+      }
+      if (bytes.size() > kMaxCountsBytes) bytes = Bounded<v1::LiveCounts>(bytes);
+      sink({.topic = settings_.topics.live_counts,
+            .partition = partition_,
+            .key = absl::StrCat(Value(start)),
+            .value = std::move(bytes)});
       segment.applied = applied();
     }
     if (end <= applied()) {
@@ -226,36 +247,64 @@ void PartitionState::TakeCounts(std::vector<ProduceRecord>* records) {
     const auto& [start, record_time] = *closed_segments_.begin();
     if (Value(start) + settings_.segment_size > Value(floor()) || record_time + kRecentFactMs >= record_time_unix_ms())
       break;
-    records->push_back(Tombstone(settings_.topics.live_counts, absl::StrCat(Value(start))));
+    sink(Tombstone(settings_.topics.live_counts, absl::StrCat(Value(start))));
     closed_segments_.erase(closed_segments_.begin());
   }
 }
 
 void PartitionState::Count(Offset offset, const Event& event) {
   if (!count_from_ || offset < *count_from_) return;
-  open_segments_[SegmentStart(offset, settings_.segment_size)].counts.Add(event);
+  const Offset start = SegmentStart(offset, settings_.segment_size);
+  const auto segment = open_segments_.lower_bound(start);
+  if (segment != open_segments_.end() && segment->first == start) {
+    segment->second.counts.Add(event);
+    return;
+  }
+  PackFullSegments(start);
+  open_segments_[start].counts.Add(event);
 }
 
-void PartitionState::MarkChanged(const std::string& user_id, UserEntry& entry) {
+void PartitionState::PackFullSegments(Offset begin) {
+  for (auto segment = open_segments_.rbegin(); segment != open_segments_.rend(); ++segment) {
+    if (segment->first >= begin) continue;
+    if (!segment->second.deltas.empty()) break;
+    segment->second.counts.AppendBytes(&segment->second.deltas);
+    segment->second.counts = SegmentTally();
+  }
+}
+
+void PartitionState::MarkChanged(UserEntry& entry) {
   if (entry.changed) return;
   entry.changed = true;
-  changed_.push_back(user_id);
+  changed_.push_back(&entry);
 }
 
-ProduceRecord PartitionState::ViewRecord(const std::string& user_id, UserEntry& entry) const {
+int64_t PartitionState::state_bytes() const {
+  int64_t bytes = users_.bytes();
+  for (const auto& [start, segment] : open_segments_) {
+    bytes += static_cast<int64_t>(segment.counts.allocated_bytes() + segment.deltas.capacity());
+  }
+  return bytes;
+}
+
+// Of all the views of a flush: the field `position`, as bytes.
+std::string PartitionState::PositionField() const {
   v1::SpeedView view;
   *view.mutable_position() = progress_.position();
-  entry.user.ToProto(&view);
-  if (view.ByteSizeLong() > kMaxViewBytes) {
-    BoundBytes(&view);
-    absl::StatusOr<LiveUser> bounded = LiveUser::FromProto(view);
+  return view.SerializeAsString();
+}
+
+ProduceRecord PartitionState::ViewRecord(UserEntry& entry, const std::string& position) {
+  std::string& bytes = view_bytes_;
+  bytes = position;
+  entry.user.AppendBytes(&bytes);
+  if (bytes.size() > kMaxViewBytes) {
+    bytes = Bounded<v1::SpeedView>(bytes);
+    absl::StatusOr<LiveUser> bounded = LiveUser::FromBytes(bytes);
     CHECK(bounded.ok()) << bounded.status();
     entry.user = *std::move(bounded);
   }
-  return {.topic = settings_.topics.speed_views,
-          .partition = partition_,
-          .key = user_id,
-          .value = view.SerializeAsString()};
+  return {.topic = settings_.topics.speed_views, .partition = partition_, .key = entry.user_id, .value = bytes};
 }
 
 ProduceRecord PartitionState::Tombstone(const std::string& topic, std::string key) const {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "common/counts/counts.h"
 #include "common/event_log/event_log.h"
@@ -50,8 +51,9 @@ struct PartitionSettings {
 // What a partition starts from: restored from its topics, or from nothing.
 struct PartitionStart {
   struct Segment {
-    SegmentCounts counts;
-    Offset applied{};  // As published.
+    SegmentTally counts;
+    std::string deltas;  // Instead of `counts` once the segment is full: their bytes.
+    Offset applied{};    // As published.
   };
   v1::Progress progress;  // Position (its generation already that of this assignment), totals, gap.
   UserTable users;
@@ -93,6 +95,15 @@ class PartitionState {
   // `settings` is borrowed and must outlive this.
   PartitionState(const PartitionSettings& settings, PartitionId partition, PartitionStart start);
 
+  // Records that come soon may be told, first some 16 records ahead (`near` false), then some 8: what they need is
+  // brought near meanwhile. Keys are taken for user ids; changes nothing.
+  void Prefetch(const LogRecord& record, bool near) {
+    if (near) {
+      users_.PrefetchEntry(record.key);
+    } else {
+      users_.PrefetchSlot(record.key);
+    }
+  }
   // Takes in the next record of the partition.
   ApplyOutcome Apply(const LogRecord& record);
   // The reader has seen everything below `position` (control records lie between the last record and it).
@@ -104,12 +115,14 @@ class PartitionState {
 
   // True when TakeChanges would write something.
   bool dirty() const;
-  // Appends what to write to `speed-views`: the changed views (a tombstone for a user with nothing left), then the
+  // Where records go that are to be written; one at a time, since there may be more than should lie in memory.
+  using Sink = absl::FunctionRef<void(ProduceRecord)>;
+  // Hands over what to write to `speed-views`: the changed views (a tombstone for a user with nothing left), then the
   // progress.
-  void TakeChanges(std::vector<ProduceRecord>* records);
-  // Appends what to write to `live-counts` before a commit: open segments whose applied offset moved, tombstones for
+  void TakeChanges(Sink sink);
+  // Hands over what to write to `live-counts` before a commit: open segments whose applied offset moved, tombstones for
   // those that lie below the floor and are older than 24 h of record time.
-  void TakeCounts(std::vector<ProduceRecord>* records);
+  void TakeCounts(Sink sink);
 
   PartitionId partition() const { return partition_; }
   Offset applied() const { return Offset{progress_.position().applied_offset()}; }
@@ -118,13 +131,18 @@ class PartitionState {
   int64_t last_append_time_unix_ms() const { return last_append_time_unix_ms_; }
   const v1::Progress& progress() const { return progress_; }
   size_t users() const { return users_.size(); }
+  // Memory that the state takes.
+  int64_t state_bytes() const;
   const UserEntry* user(const std::string& user_id) { return users_.Find(user_id); }
 
  private:
   bool IsOld(const LogRecord& record) const;
   void Count(Offset offset, const Event& event);
-  void MarkChanged(const std::string& user_id, UserEntry& entry);
-  ProduceRecord ViewRecord(const std::string& user_id, UserEntry& entry) const;
+  // Of segments that are full only the bytes are kept until they are written: many may wait in a backlog.
+  void PackFullSegments(Offset begin);
+  void MarkChanged(UserEntry& entry);
+  std::string PositionField() const;
+  ProduceRecord ViewRecord(UserEntry& entry, const std::string& position);
   ProduceRecord Tombstone(const std::string& topic, std::string key) const;
 
   const PartitionSettings& settings_;
@@ -134,7 +152,8 @@ class PartitionState {
   Offset written_floor_{};
   bool unwritten_;
   UserTable users_;
-  std::vector<std::string> changed_;  // Users with `changed` set, each once.
+  std::vector<UserEntry*> changed_;   // With `changed` set, each once.
+  std::string view_bytes_;            // Where views are put together; keeps its capacity.
   size_t trim_shard_ = 0;             // The next one to trim; kShards: none.
   std::map<Offset, PartitionStart::Segment> open_segments_;
   std::map<Offset, int64_t> closed_segments_;

@@ -12,8 +12,13 @@
 namespace tributary::speed {
 namespace {
 
-constexpr int kMaxPollEvents = 10'000;
-constexpr int64_t kMaxTransactionEvents = 100'000;
+constexpr int64_t kMaxTransactionEvents = 1'000'000;
+constexpr size_t kPrefetchAhead = 8;  // Records.
+constexpr size_t kMaxSideBytes = 16 << 20;
+// How long changes are gathered while there is a backlog: this share of the time that it has lasted, at most a second.
+// So a burst that is over soon is seen soon, and who is far behind does not write a busy user's view over and over.
+constexpr int kGatheringShare = 4;
+constexpr absl::Duration kLongestGathering = absl::Seconds(1);
 constexpr absl::Duration kRestorePollTimeout = absl::Milliseconds(5);
 constexpr absl::Duration kFloorInterval = absl::Milliseconds(100);
 constexpr absl::Duration kLagInterval = absl::Seconds(5);
@@ -134,8 +139,10 @@ absl::Status SpeedLayer::Round() {
   TRIBUTARY_RETURN_IF_ERROR(FollowFloors());
   TRIBUTARY_RETURN_IF_ERROR(RestoreSome());
   TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<LogEvent> events, PollGroup());
+  NoteBacklog(events.size() >= static_cast<size_t>(options_.max_poll_events));
   TRIBUTARY_RETURN_IF_ERROR(Handle(events));
-  TRIBUTARY_RETURN_IF_ERROR(Flush());
+  Trim();
+  if (FlushDue() || CheckpointDue()) TRIBUTARY_RETURN_IF_ERROR(Flush());
   if (CheckpointDue()) TRIBUTARY_RETURN_IF_ERROR(Checkpoint());
   MeasureLag();
   return absl::OkStatus();
@@ -164,7 +171,7 @@ absl::Status SpeedLayer::RestoreSome() {
   const bool others_flow =
       std::any_of(owned_.begin(), owned_.end(), [](const auto& entry) { return entry.second.state != nullptr; });
   auto done = restorer_.Poll(others_flow ? absl::ZeroDuration() : std::min(options_.poll_timeout, kRestorePollTimeout),
-                             kMaxPollEvents);
+                             options_.max_poll_events);
   if (!done.ok()) return RetryLater(restore_retry_, done.status());
   absl::Status first_failure;
   for (auto& [partition, restore] : *done) {
@@ -216,7 +223,7 @@ absl::StatusOr<std::vector<LogEvent>> SpeedLayer::PollGroup() {
     const absl::Duration checkpoint = absl::Milliseconds(options_.config.speed().checkpoint_ms());
     timeout = std::clamp(transaction_began_ + checkpoint - clock_.Now(), absl::ZeroDuration(), options_.poll_timeout);
   }
-  absl::StatusOr<std::vector<LogEvent>> events = group_->Poll(timeout, kMaxPollEvents);
+  absl::StatusOr<std::vector<LogEvent>> events = group_->Poll(timeout, options_.max_poll_events);
   if (absl::IsOutOfRange(events.status())) return Abandon(events.status());
   return events;
 }
@@ -224,7 +231,10 @@ absl::StatusOr<std::vector<LogEvent>> SpeedLayer::PollGroup() {
 absl::Status SpeedLayer::Handle(const std::vector<LogEvent>& events) {
   // Every event is dealt with whatever becomes of the others: they do not come again.
   absl::Status first_failure;
-  for (const LogEvent& event : events) {
+  for (size_t i = 0; i < events.size(); ++i) {
+    const LogEvent& event = events[i];
+    Prefetch(events, i + 2 * kPrefetchAhead, /*near=*/false);
+    Prefetch(events, i + kPrefetchAhead, /*near=*/true);
     if (const LogRecord* record = std::get_if<LogRecord>(&event)) {
       Apply(*record);
     } else if (const EndOfPartition* end = std::get_if<EndOfPartition>(&event)) {
@@ -239,7 +249,15 @@ absl::Status SpeedLayer::Handle(const std::vector<LogEvent>& events) {
       first_failure.Update(Revoke(std::get<Revoked>(event)));
     }
   }
+  metrics_.applied.Increment(static_cast<double>(std::exchange(counted_.applied, 0)));
+  metrics_.accepted.Increment(static_cast<double>(std::exchange(counted_.accepted, 0)));
   return first_failure;
+}
+
+void SpeedLayer::Prefetch(const std::vector<LogEvent>& events, size_t index, bool near) {
+  const LogRecord* record = index < events.size() ? std::get_if<LogRecord>(&events[index]) : nullptr;
+  if (record == nullptr) return;
+  if (PartitionState* state = partition(record->source.partition)) state->Prefetch(*record, near);
 }
 
 void SpeedLayer::Apply(const LogRecord& record) {
@@ -247,27 +265,33 @@ void SpeedLayer::Apply(const LogRecord& record) {
   if (it == owned_.end() || !it->second.state) return;  // Being restored: it will come again.
   ApplyOutcome outcome = it->second.state->Apply(record);
   ++transaction_events_;
-  metrics_.applied.Increment();
+  ++unflushed_events_;
+  ++counted_.applied;
   switch (outcome.kind) {
     case ApplyOutcome::Kind::kAccepted:
-      metrics_.accepted.Increment();
+      ++counted_.accepted;
       break;
     case ApplyOutcome::Kind::kDuplicate:
       metrics_.duplicates.Increment();
       break;
     case ApplyOutcome::Kind::kRejected:
       metrics_.Rejected(outcome.dead_letter->cause()).Increment();
-      side_records_.push_back(DeadLetterRecord(*std::move(outcome.dead_letter)));
+      AddSideRecord(DeadLetterRecord(*std::move(outcome.dead_letter)));
       break;
     case ApplyOutcome::Kind::kSkipped:
       break;
   }
   if (outcome.late) {
     metrics_.late.Increment();
-    side_records_.push_back({.topic = settings_.topics.late_events,
-                             .key = outcome.late->event().user_id(),
-                             .value = outcome.late->SerializeAsString()});
+    AddSideRecord({.topic = settings_.topics.late_events,
+                   .key = outcome.late->event().user_id(),
+                   .value = outcome.late->SerializeAsString()});
   }
+}
+
+void SpeedLayer::AddSideRecord(ProduceRecord record) {
+  side_bytes_ += record.value->size();
+  side_records_.push_back(std::move(record));
 }
 
 ProduceRecord SpeedLayer::DeadLetterRecord(v1::DeadLetter letter) {
@@ -316,6 +340,7 @@ absl::Status SpeedLayer::Revoke(const Revoked& revoked) {
     metrics_.LagEvents(source.partition).Set(0);
     metrics_.LagSeconds(source.partition).Set(0);
     metrics_.Users(source.partition).Set(0);
+    metrics_.StateBytes(source.partition).Set(0);
     metrics_.Restoring(source.partition).Set(0);
     LOG(INFO) << "partition " << (revoked.lost ? "lost" : "revoked") << ": partition=" << Value(source.partition);
   }
@@ -331,16 +356,35 @@ absl::Status SpeedLayer::Acknowledge() {
   return absl::OkStatus();
 }
 
-absl::Status SpeedLayer::Flush() {
-  trimming_ = false;
-  bool dirty = !side_records_.empty();
-  for (auto& [partition, owned] : owned_) {
-    if (!owned.state) continue;
-    trimming_ |= owned.state->TrimSome();
-    dirty |= owned.state->dirty();
+void SpeedLayer::NoteBacklog(bool more_waits) {
+  if (!more_waits) {
+    behind_since_.reset();
+  } else if (!behind_since_) {
+    behind_since_ = clock_.Now();
   }
+}
+
+void SpeedLayer::Trim() {
+  trimming_ = false;
+  for (auto& [partition, owned] : owned_) {
+    if (owned.state) trimming_ |= owned.state->TrimSome();
+  }
+}
+
+bool SpeedLayer::FlushDue() const {
+  if (!behind_since_ || unflushed_events_ >= kMaxTransactionEvents || side_bytes_ >= kMaxSideBytes) return true;
+  const absl::Time now = clock_.Now();
+  return HasPassed(now, flushed_at_, std::min(kLongestGathering, (now - *behind_since_) / kGatheringShare));
+}
+
+absl::Status SpeedLayer::Flush() {
+  bool dirty = !side_records_.empty();
+  for (auto& [partition, owned] : owned_) dirty |= owned.state && owned.state->dirty();
   flush_pending_ = dirty;
-  if (!dirty) return absl::OkStatus();
+  if (!dirty) {
+    unflushed_events_ = 0;
+    return absl::OkStatus();
+  }
   // Nothing is in doubt while there is no transaction: changes are taken only once it has begun.
   if (!transaction_open_) {
     TRIBUTARY_RETURN_IF_ERROR(OpenProducers());
@@ -352,26 +396,37 @@ absl::Status SpeedLayer::Flush() {
     transaction_began_ = clock_.Now();
   }
   flush_pending_ = false;
-  std::vector<ProduceRecord> records = std::exchange(side_records_, {});
+  absl::Status status;
+  const auto write = [&](ProduceRecord record) {
+    if (status.ok()) status = producer()->Produce(std::move(record));
+  };
+  for (ProduceRecord& record : side_records_) write(std::move(record));
+  side_records_.clear();
+  side_bytes_ = 0;
   for (auto& [partition, owned] : owned_) {
     if (!owned.state || !owned.state->dirty()) continue;
     owned.touched = true;
-    owned.state->TakeChanges(&records);
+    owned.state->TakeChanges(write);
   }
-  return Write(std::move(records));
+  if (!status.ok()) return Abandon(std::move(status));
+  unflushed_events_ = 0;
+  flushed_at_ = clock_.Now();
+  return absl::OkStatus();
 }
 
 absl::Status SpeedLayer::Checkpoint() {
   if (!transaction_open_) return absl::OkStatus();
   const absl::Time began = clock_.Now();
-  std::vector<ProduceRecord> records;
+  absl::Status written;
   std::vector<std::pair<TopicPartition, Offset>> consumed;
   for (auto& [partition, owned] : owned_) {
     if (!owned.touched) continue;
-    owned.state->TakeCounts(&records);
+    owned.state->TakeCounts([&](ProduceRecord record) {
+      if (written.ok()) written = producer()->Produce(std::move(record));
+    });
     consumed.emplace_back(EventsOf(partition), owned.state->applied());
   }
-  TRIBUTARY_RETURN_IF_ERROR(Write(std::move(records)));
+  if (!written.ok()) return Abandon(std::move(written));
   absl::StatusOr<std::unique_ptr<GroupMembership>> membership = group_->Membership();
   if (!membership.ok()) return Abandon(membership.status());
   // Without consumed positions the broker would not look at the membership.
@@ -386,6 +441,7 @@ absl::Status SpeedLayer::Checkpoint() {
   turn_ = (turn_ + 1) % producers_.size();
   transaction_events_ = 0;
   for (auto& [partition, owned] : owned_) owned.touched = false;
+  committed_at_ = clock_.Now();
   retry_.Succeeded();
   metrics_.commits.Increment();
   metrics_.checkpoint_seconds.Observe(std::max(0.0, absl::ToDoubleSeconds(clock_.Now() - began)));
@@ -393,16 +449,12 @@ absl::Status SpeedLayer::Checkpoint() {
 }
 
 bool SpeedLayer::CheckpointDue() const {
-  return transaction_open_ &&
-         (transaction_events_ >= kMaxTransactionEvents ||
-          HasPassed(clock_.Now(), transaction_began_, absl::Milliseconds(options_.config.speed().checkpoint_ms())));
-}
-
-absl::Status SpeedLayer::Write(std::vector<ProduceRecord> records) {
-  for (ProduceRecord& record : records) {
-    if (absl::Status status = producer()->Produce(std::move(record)); !status.ok()) return Abandon(status);
-  }
-  return absl::OkStatus();
+  if (!transaction_open_) return false;
+  const absl::Time now = clock_.Now();
+  const absl::Duration interval = absl::Milliseconds(options_.config.speed().checkpoint_ms());
+  // What was gathered is committed with its flush: the next one is far.
+  const bool gathered = behind_since_ && unflushed_events_ == 0 && HasPassed(now, committed_at_, interval);
+  return gathered || transaction_events_ >= kMaxTransactionEvents || HasPassed(now, transaction_began_, interval);
 }
 
 absl::Status SpeedLayer::Abandon(absl::Status cause) {
@@ -415,7 +467,9 @@ absl::Status SpeedLayer::Abandon(absl::Status cause) {
     if (!aborted.ok()) producer().reset();
   }
   transaction_events_ = 0;
+  unflushed_events_ = 0;
   side_records_.clear();
+  side_bytes_ = 0;
   trimming_ = false;
   flush_pending_ = false;
   for (auto& [partition, owned] : owned_) {
@@ -436,6 +490,7 @@ void SpeedLayer::MeasureLag() {
     if (!owned.state || !HasPassed(now, owned.measured_at, kLagInterval)) continue;
     owned.measured_at = now;
     metrics_.Users(partition).Set(static_cast<double>(owned.state->users()));
+    metrics_.StateBytes(partition).Set(static_cast<double>(owned.state->state_bytes()));
     const absl::StatusOr<OffsetRange> range = log_.Offsets(EventsOf(partition), Isolation::kCommitted);
     if (!range.ok()) return;  // A measurement, not a promise; the broker's absence shows elsewhere.
     const int64_t lag = std::max<int64_t>(0, Value(range->end) - Value(owned.state->applied()));

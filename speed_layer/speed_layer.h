@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -32,13 +33,15 @@ namespace tributary::speed {
 //   1. Assigned: restored from its committed state (see Restorer), never from the group's offsets; meanwhile the others
 //   flow.
 //   2. Active: each RunOnce applies what arrived and writes the changed views and the progress at once, inside the open
-//      transaction, for readers of uncommitted records. A checkpoint writes the live counts and commits all of it
-//      together with the consumed positions and the group membership.
+//      transaction, for readers of uncommitted records. While there is a backlog changes are gathered for a while (a
+//      quarter of the time that it has lasted, at most a second), so that a user who acts often is written once. A
+//      checkpoint writes the live counts and commits all of it together with the consumed positions and the group
+//      membership.
 //   3. Revoked: what is there is committed, the state dropped, the group told that it may move on.
 // A failed write, an aborted transaction or a lost membership leaves the state in doubt: the transaction is aborted,
 // the state of every partition thrown away and restored.
 //
-// Limits:  10,000 records a poll, 100,000 in a transaction; retries wait up to 2 s and give up after
+// Limits:  10,000 records a poll, 1,000,000 events in a transaction; retries wait up to 2 s and give up after
 // Options::give_up_after. Threads: not thread-safe; one thread calls everything.
 class SpeedLayer {
  public:
@@ -46,6 +49,7 @@ class SpeedLayer {
     v1::Config config;  // Complete, as of LoadConfig; speed.instance names this instance.
     absl::Duration give_up_after = absl::Minutes(5);
     absl::Duration poll_timeout = absl::Milliseconds(50);  // How long a round waits for events.
+    int max_poll_events = 10'000;                          // As many at once say that there is a backlog.
     uint64_t retry_seed = std::random_device()();          // How long retries wait is drawn from this.
   };
 
@@ -97,16 +101,21 @@ class SpeedLayer {
   absl::StatusOr<std::vector<LogEvent>> PollGroup();
   std::string Group() const;
   absl::Status Handle(const std::vector<LogEvent>& events);
+  void Prefetch(const std::vector<LogEvent>& events, size_t index, bool near);
   void Apply(const LogRecord& record);
   ProduceRecord DeadLetterRecord(v1::DeadLetter letter);
+  void AddSideRecord(ProduceRecord record);
   absl::Status Assign(const Assigned& assigned);
   absl::Status Revoke(const Revoked& revoked);
   absl::Status Acknowledge();
 
+  void NoteBacklog(bool more_waits);
+  void Trim();
+  bool FlushDue() const;
   absl::Status Flush();
-  absl::Status Checkpoint();
   bool CheckpointDue() const;
-  absl::Status Write(std::vector<ProduceRecord> records);
+  // Everything applied must be flushed: the positions that it commits say so.
+  absl::Status Checkpoint();
   absl::Status Abandon(absl::Status cause);
   void MeasureLag();
   TopicPartition EventsOf(PartitionId partition) const { return {settings_.topics.events, partition}; }
@@ -126,13 +135,21 @@ class SpeedLayer {
 
   std::map<PartitionId, Owned> owned_;
   bool acknowledge_ = false;  // A Revoked was dealt with, the group does not know yet.
-  std::vector<ProduceRecord>
-      side_records_;            // Dead letters and late events of the records applied since the last flush.
+  struct {
+    int64_t applied = 0;
+    int64_t accepted = 0;
+  } counted_;                                // In this round; a metric for each event would cost more than some events.
+  std::vector<ProduceRecord> side_records_;  // Dead letters and late events of what was applied since the last flush.
+  size_t side_bytes_ = 0;                    // Of their values.
+  int64_t unflushed_events_ = 0;
+  absl::Time flushed_at_ = absl::InfinitePast();
+  std::optional<absl::Time> behind_since_;  // While every poll finds more than it can take.
   bool flush_pending_ = false;  // A transaction for what was applied could not be begun yet.
   bool trimming_ = false;       // Some partition has users left to trim.
 
   bool transaction_open_ = false;
   absl::Time transaction_began_;
+  absl::Time committed_at_ = absl::InfinitePast();
   int64_t transaction_events_ = 0;
 
   absl::Time floors_polled_ = absl::InfinitePast();

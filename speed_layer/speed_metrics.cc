@@ -56,6 +56,10 @@ Gauge& SpeedMetrics::Users(PartitionId partition) {
   return registry_.AddGauge("tributary_speed_users", "Users in memory", Labels(partition));
 }
 
+Gauge& SpeedMetrics::StateBytes(PartitionId partition) {
+  return registry_.AddGauge("tributary_speed_state_bytes", "Memory that users and open counts take", Labels(partition));
+}
+
 Gauge& SpeedMetrics::Restoring(PartitionId partition) {
   return registry_.AddGauge("tributary_speed_restoring", "1 while a partition is being restored", Labels(partition));
 }

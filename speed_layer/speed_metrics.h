@@ -19,6 +19,7 @@ class SpeedMetrics {
   Gauge& LagEvents(PartitionId partition);
   Gauge& LagSeconds(PartitionId partition);
   Gauge& Users(PartitionId partition);
+  Gauge& StateBytes(PartitionId partition);
   // 1 while the partition is being restored, else 0.
   Gauge& Restoring(PartitionId partition);
 

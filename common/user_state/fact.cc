@@ -16,9 +16,10 @@ const std::string& TextOf(const Event& event) {
 
 }  // namespace
 
-std::optional<Fact> FactOf(const Event& event, Offset offset, int64_t record_time_unix_ms) {
-  if (event.type == EventType::IMPRESSION || event.type == EventType::ADJUSTMENT) return std::nullopt;
-  Fact fact;
+bool GivesFact(EventType kind) { return kind != EventType::IMPRESSION && kind != EventType::ADJUSTMENT; }
+
+FactView FactViewOf(const Event& event, Offset offset, int64_t record_time_unix_ms) {
+  FactView fact;
   fact.kind = event.type;
   if (!NamesNoItem(event.type)) fact.item_id = event.item_id;
   fact.event_time_unix_ms = event.event_time_unix_ms;
@@ -35,19 +36,36 @@ std::optional<Fact> FactOf(const Event& event, Offset offset, int64_t record_tim
   return fact;
 }
 
-Fact FromProto(const v1::Fact& message) {
-  Fact fact;
-  fact.kind = message.kind();
-  fact.item_id = message.item_id();
-  fact.event_time_unix_ms = message.event_time_unix_ms();
-  fact.offset = Offset{message.offset()};
-  fact.value_micros = message.value_micros();
-  fact.quantity_micros = message.quantity_micros();
-  fact.session_id = message.session_id();
-  fact.text = message.text();
-  fact.record_time_unix_ms = message.record_time_unix_ms();
-  return fact;
+std::optional<Fact> FactOf(const Event& event, Offset offset, int64_t record_time_unix_ms) {
+  if (!GivesFact(event.type)) return std::nullopt;
+  return FactOf(FactViewOf(event, offset, record_time_unix_ms));
 }
+
+Fact FactOf(const FactView& view) {
+  return {.kind = view.kind,
+          .item_id = std::string(view.item_id),
+          .event_time_unix_ms = view.event_time_unix_ms,
+          .offset = view.offset,
+          .value_micros = view.value_micros,
+          .quantity_micros = view.quantity_micros,
+          .session_id = std::string(view.session_id),
+          .text = std::string(view.text),
+          .record_time_unix_ms = view.record_time_unix_ms};
+}
+
+FactView ViewOf(const v1::Fact& message) {
+  return {.kind = message.kind(),
+          .item_id = message.item_id(),
+          .event_time_unix_ms = message.event_time_unix_ms(),
+          .offset = Offset{message.offset()},
+          .value_micros = message.value_micros(),
+          .quantity_micros = message.quantity_micros(),
+          .session_id = message.session_id(),
+          .text = message.text(),
+          .record_time_unix_ms = message.record_time_unix_ms()};
+}
+
+Fact FromProto(const v1::Fact& message) { return FactOf(ViewOf(message)); }
 
 void ToProto(const Fact& fact, v1::Fact* message) {
   message->set_kind(fact.kind);

@@ -1,23 +1,29 @@
 #include "common/user_state/live_user.h"
 
 #include <algorithm>
-#include <iterator>
+#include <array>
 #include <limits>
-#include <optional>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/status/status_macros.h"
+#include "common/wire/wire.h"
+#include "glog/logging.h"
 
 namespace tributary {
 namespace {
+
+using wire::IntBytes;
+using wire::TextBytes;
+using wire::WriteInt;
+using wire::WriteText;
 
 constexpr Offset kUnknownEnd{std::numeric_limits<int64_t>::max()};
 
 // What goes first when there are too many facts: the smallest class, in it the oldest.
 enum class KeepClass { kPassing, kLooking, kOther, kDeciding, kForget };
+constexpr size_t kKeepClasses = 5;
 
-KeepClass KeepClassOf(const Fact& fact) {
+KeepClass KeepClassOf(const FactView& fact) {
   switch (fact.kind) {
     case EventType::SEARCH:
       return KeepClass::kPassing;
@@ -37,22 +43,21 @@ KeepClass KeepClassOf(const Fact& fact) {
   }
 }
 
-absl::Status ReadFacts(const google::protobuf::RepeatedPtrField<v1::Fact>& messages, absl::string_view name,
-                       std::vector<Fact>* facts) {
-  facts->reserve(static_cast<size_t>(messages.size()));
-  for (const v1::Fact& message : messages) {
-    if (message.kind() == v1::EVENT_TYPE_UNSPECIFIED || message.kind() == v1::IMPRESSION) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("speed view has a fact of no kind: field=", name, " offset=", message.offset()));
-    }
-    const bool in_order = facts->empty() || Value(facts->back().offset) < message.offset();
-    if (message.offset() < 0 || !in_order) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("speed view has facts out of order: field=", name, " offset=", message.offset()));
-    }
-    facts->push_back(FromProto(message));
-  }
-  return absl::OkStatus();
+void WriteFact(int field, const FactView& fact, std::string* to) {
+  const size_t bytes = IntBytes(fact.kind) + TextBytes(fact.item_id) + IntBytes(fact.event_time_unix_ms) +
+                       IntBytes(Value(fact.offset)) + IntBytes(fact.value_micros) + IntBytes(fact.quantity_micros) +
+                       TextBytes(fact.session_id) + TextBytes(fact.text) + IntBytes(fact.record_time_unix_ms);
+  char* at = wire::Extend(to, wire::LengthBytes(bytes) + bytes);
+  at = wire::WriteLength(field, bytes, at);
+  at = WriteInt(v1::Fact::kKindFieldNumber, fact.kind, at);
+  at = WriteText(v1::Fact::kItemIdFieldNumber, fact.item_id, at);
+  at = WriteInt(v1::Fact::kEventTimeUnixMsFieldNumber, fact.event_time_unix_ms, at);
+  at = WriteInt(v1::Fact::kOffsetFieldNumber, Value(fact.offset), at);
+  at = WriteInt(v1::Fact::kValueMicrosFieldNumber, fact.value_micros, at);
+  at = WriteInt(v1::Fact::kQuantityMicrosFieldNumber, fact.quantity_micros, at);
+  at = WriteText(v1::Fact::kSessionIdFieldNumber, fact.session_id, at);
+  at = WriteText(v1::Fact::kTextFieldNumber, fact.text, at);
+  WriteInt(v1::Fact::kRecordTimeUnixMsFieldNumber, fact.record_time_unix_ms, at);
 }
 
 }  // namespace
@@ -62,71 +67,81 @@ LiveUser::Outcome LiveUser::Apply(const Event& event, Offset offset, int64_t rec
   recent_ids_.DropExpired(record_time_unix_ms);
   recent_ids_.Add(event.event_id_hash, record_time_unix_ms);
   PruneRecent(record_time_unix_ms);
-  std::optional<Fact> fact = FactOf(event, offset, record_time_unix_ms);
-  if (!fact || fact->event_time_unix_ms <= forgotten_until_unix_ms_) return Outcome::kAccepted;
-  if (fact->kind == EventType::FORGET) DropHidden(fact->event_time_unix_ms);
-  facts_.push_back(*std::move(fact));
+  if (!GivesFact(event.type) || event.event_time_unix_ms <= forgotten_until_unix_ms_) return Outcome::kAccepted;
+  const FactView fact = FactViewOf(event, offset, record_time_unix_ms);
+  if (fact.kind == EventType::FORGET) DropHidden(fact.event_time_unix_ms);
+  facts_.Append(fact);
   Bound(max_facts);
   return Outcome::kAccepted;
 }
 
 void LiveUser::DropHidden(int64_t until_unix_ms) {
-  const auto is_hidden = [=](const Fact& fact) { return fact.event_time_unix_ms <= until_unix_ms; };
-  std::erase_if(facts_, is_hidden);
-  std::erase_if(recent_, is_hidden);
+  const auto stays = [=](const FactView& fact) { return fact.event_time_unix_ms > until_unix_ms; };
+  facts_.KeepIf(stays);
+  recent_.KeepIf(stays);
   forgotten_until_unix_ms_ = until_unix_ms;
 }
 
 void LiveUser::FindForgets() {
   forgotten_until_unix_ms_ = kNeverForgotten;
-  for (const std::vector<Fact>* facts : {&recent_, &facts_}) {
-    for (const Fact& fact : *facts) {
-      if (fact.kind != EventType::FORGET) continue;
+  for (const PackedFacts* facts : {&recent_, &facts_}) {
+    facts->ForEach([this](const FactView& fact) {
+      if (fact.kind != EventType::FORGET) return;
       forgotten_until_unix_ms_ = std::max(forgotten_until_unix_ms_, fact.event_time_unix_ms);
-    }
+    });
   }
 }
 
 void LiveUser::Bound(size_t max_facts) {
   if (facts_.size() <= max_facts) return;
-  // Classes that cost little make room for a sixteenth at once, so that a user who stays at the limit does not cost a
-  // pass over all facts for every event.
+  // They make room for a sixteenth at once, so that a user who stays at the limit does not cost a pass over all facts
+  // for every event; a bot with decisions alone stays there too.
   const size_t roomy = max_facts - max_facts / 16;
-  for (const KeepClass smallest :
-       {KeepClass::kPassing, KeepClass::kLooking, KeepClass::kOther, KeepClass::kDeciding, KeepClass::kForget}) {
-    const size_t target = smallest < KeepClass::kDeciding ? roomy : max_facts;
-    if (facts_.size() <= target) break;
-    size_t surplus = facts_.size() - target;
-    std::erase_if(facts_, [&](const Fact& fact) {
-      if (surplus == 0 || KeepClassOf(fact) != smallest) return false;
-      --surplus;
-      truncated_end_ = std::max(truncated_end_, Next(fact.offset));
-      return true;
-    });
+  std::array<size_t, kKeepClasses> surplus{};  // First how many there are of each class, then how many of them go.
+  facts_.ForEach([&surplus](const FactView& fact) { ++surplus[static_cast<size_t>(KeepClassOf(fact))]; });
+  size_t size = facts_.size();
+  for (size_t smallest = 0; smallest < kKeepClasses; ++smallest) {
+    const size_t target = smallest < static_cast<size_t>(KeepClass::kForget) ? roomy : max_facts;
+    surplus[smallest] = std::min(surplus[smallest], size - std::min(size, target));
+    size -= surplus[smallest];
   }
+  facts_.KeepIf([&](const FactView& fact) {
+    size_t& left = surplus[static_cast<size_t>(KeepClassOf(fact))];
+    if (left == 0) return true;
+    --left;
+    truncated_end_ = std::max(truncated_end_, Next(fact.offset));
+    return false;
+  });
   if (forgotten_until_unix_ms_ != kNeverForgotten) FindForgets();
 }
 
 bool LiveUser::PruneRecent(int64_t record_time_unix_ms) {
-  auto keep = recent_.size() > kRecentFacts ? recent_.end() - kRecentFacts : recent_.begin();
-  while (keep != recent_.end() && record_time_unix_ms - keep->record_time_unix_ms > kRecentFactMs) ++keep;
-  if (keep == recent_.begin()) return false;
-  recent_.erase(recent_.begin(), keep);
-  if (forgotten_until_unix_ms_ != kNeverForgotten) FindForgets();
-  return true;
+  if (recent_.empty()) return false;
+  const auto is_old = [=](const FactView& fact) {
+    return record_time_unix_ms - fact.record_time_unix_ms > kRecentFactMs;
+  };
+  if (recent_.size() <= kRecentFacts && !is_old(recent_.front())) return false;
+  size_t surplus = recent_.size() - std::min(recent_.size(), kRecentFacts);
+  bool young = false;  // From the first one that is young enough on all stay.
+  const bool pruned = recent_.KeepIf([&](const FactView& fact) {
+    if (surplus > 0) {
+      --surplus;
+      return false;
+    }
+    return young = young || !is_old(fact);
+  });
+  if (pruned && forgotten_until_unix_ms_ != kNeverForgotten) FindForgets();
+  return pruned;
 }
 
 bool LiveUser::Trim(Offset floor, int64_t record_time_unix_ms) {
   bool changed = recent_ids_.DropExpired(record_time_unix_ms);
-  const auto keep =
-      std::partition_point(facts_.begin(), facts_.end(), [floor](const Fact& fact) { return fact.offset < floor; });
-  if (keep != facts_.begin()) {
-    // What would be pruned at once is not moved.
-    const auto begin =
-        keep - facts_.begin() > static_cast<ptrdiff_t>(kRecentFacts) ? keep - kRecentFacts : facts_.begin();
-    recent_.insert(recent_.end(), std::make_move_iterator(begin), std::make_move_iterator(keep));
-    facts_.erase(facts_.begin(), keep);
-    if (facts_.capacity() > 2 * facts_.size()) facts_.shrink_to_fit();
+  if (!facts_.empty() && facts_.front().offset < floor) {
+    facts_.KeepIf([&](const FactView& fact) {
+      if (fact.offset >= floor) return true;
+      recent_.Append(fact);
+      return false;
+    });
     changed = true;
   }
   if (truncated() && truncated_end_ <= floor) {
@@ -136,13 +151,40 @@ bool LiveUser::Trim(Offset floor, int64_t record_time_unix_ms) {
   return PruneRecent(record_time_unix_ms) || changed;
 }
 
+absl::Status LiveUser::Restore(const FactView& fact, absl::string_view field, PackedFacts* facts) {
+  if (fact.kind == v1::EVENT_TYPE_UNSPECIFIED || fact.kind == v1::IMPRESSION) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("speed view has a fact of no kind: field=", field, " offset=", Value(fact.offset)));
+  }
+  const bool in_order = facts->empty() || facts->last_offset() < fact.offset;
+  if (Value(fact.offset) < 0 || !in_order) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("speed view has facts out of order: field=", field, " offset=", Value(fact.offset)));
+  }
+  facts->Append(fact);
+  return absl::OkStatus();
+}
+
+absl::Status LiveUser::FinishRestore(bool truncated, int64_t truncated_end) {
+  if (!recent_.empty() && !facts_.empty() && recent_.last_offset() >= facts_.front().offset) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "speed view has recent facts among the facts above the floor: offset=", Value(recent_.last_offset())));
+  }
+  if (truncated) {
+    // Without the end it is not known which floor leaves the hole behind.
+    truncated_end_ = truncated_end > 0 ? Offset{truncated_end} : kUnknownEnd;
+  }
+  FindForgets();
+  return absl::OkStatus();
+}
+
 absl::StatusOr<LiveUser> LiveUser::FromProto(const v1::SpeedView& view) {
   LiveUser user;
-  TRIBUTARY_RETURN_IF_ERROR(ReadFacts(view.recent(), "recent", &user.recent_));
-  TRIBUTARY_RETURN_IF_ERROR(ReadFacts(view.facts(), "facts", &user.facts_));
-  if (!user.recent_.empty() && !user.facts_.empty() && user.recent_.back().offset >= user.facts_.front().offset) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "speed view has recent facts among the facts above the floor: offset=", Value(user.recent_.back().offset)));
+  for (const v1::Fact& fact : view.recent()) {
+    TRIBUTARY_RETURN_IF_ERROR(user.Restore(ViewOf(fact), "recent", &user.recent_));
+  }
+  for (const v1::Fact& fact : view.facts()) {
+    TRIBUTARY_RETURN_IF_ERROR(user.Restore(ViewOf(fact), "facts", &user.facts_));
   }
   if (view.recent_id_hashes_size() != view.recent_id_record_times_unix_ms_size()) {
     return absl::InvalidArgumentError(
@@ -155,24 +197,43 @@ absl::StatusOr<LiveUser> LiveUser::FromProto(const v1::SpeedView& view) {
     }
     user.recent_ids_.Add(view.recent_id_hashes(i), view.recent_id_record_times_unix_ms(i));
   }
-  if (view.truncated()) {
-    // Without the end it is not known which floor leaves the hole behind.
-    user.truncated_end_ = view.truncated_end_offset() > 0 ? Offset{view.truncated_end_offset()} : kUnknownEnd;
-  }
-  user.FindForgets();
+  TRIBUTARY_RETURN_IF_ERROR(user.FinishRestore(view.truncated(), view.truncated_end_offset()));
   return user;
 }
 
-void LiveUser::ToProto(v1::SpeedView* view) const {
-  view->mutable_facts()->Reserve(static_cast<int>(facts_.size()));
-  for (const Fact& fact : facts_) tributary::ToProto(fact, view->add_facts());
-  for (const Fact& fact : recent_) tributary::ToProto(fact, view->add_recent());
-  for (const RecentIds::Entry& entry : recent_ids_.entries()) {
-    view->add_recent_id_hashes(entry.hash);
-    view->add_recent_id_record_times_unix_ms(entry.record_time_unix_ms);
+absl::StatusOr<LiveUser> LiveUser::FromBytes(absl::string_view bytes) {
+  v1::SpeedView view;
+  if (!view.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return absl::DataLossError("not a speed view");
   }
-  view->set_truncated(truncated());
-  if (truncated() && truncated_end_ != kUnknownEnd) view->set_truncated_end_offset(Value(truncated_end_));
+  return FromProto(view);
+}
+
+void LiveUser::ToProto(v1::SpeedView* view) const {
+  std::string bytes;
+  AppendBytes(&bytes);
+  CHECK(view->MergeFromString(bytes)) << "what AppendBytes writes is a view";
+}
+
+void LiveUser::AppendBytes(std::string* bytes) const {
+  facts_.ForEach([bytes](const FactView& fact) { WriteFact(v1::SpeedView::kFactsFieldNumber, fact, bytes); });
+  recent_.ForEach([bytes](const FactView& fact) { WriteFact(v1::SpeedView::kRecentFieldNumber, fact, bytes); });
+  if (!recent_ids_.empty()) {
+    const size_t hashes_bytes = recent_ids_.size() * sizeof(uint64_t);
+    size_t times_bytes = 0;
+    recent_ids_.ForEach([&](uint64_t, int64_t time) { times_bytes += wire::VarintBytes(static_cast<uint64_t>(time)); });
+    char* at = wire::Extend(
+        bytes, wire::LengthBytes(hashes_bytes) + hashes_bytes + wire::LengthBytes(times_bytes) + times_bytes);
+    at = wire::WriteLength(v1::SpeedView::kRecentIdHashesFieldNumber, hashes_bytes, at);
+    recent_ids_.ForEach([&at](uint64_t hash, int64_t) { at = wire::WriteFixed64(hash, at); });
+    at = wire::WriteLength(v1::SpeedView::kRecentIdRecordTimesUnixMsFieldNumber, times_bytes, at);
+    recent_ids_.ForEach([&at](uint64_t, int64_t time) { at = wire::WriteVarint(static_cast<uint64_t>(time), at); });
+  }
+  if (!truncated()) return;
+  const int64_t end = truncated_end_ == kUnknownEnd ? 0 : Value(truncated_end_);
+  char* at = wire::Extend(bytes, IntBytes(1) + IntBytes(end));
+  at = WriteInt(v1::SpeedView::kTruncatedFieldNumber, 1, at);
+  WriteInt(v1::SpeedView::kTruncatedEndOffsetFieldNumber, end, at);
 }
 
 }  // namespace tributary

@@ -4,13 +4,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "common/event/event.h"
 #include "common/event/recent_ids.h"
 #include "common/ids/ids.h"
 #include "common/user_state/fact.h"
+#include "common/user_state/packed_facts.h"
 #include "tributary/v1/speed.pb.h"
 
 namespace tributary {
@@ -22,8 +25,8 @@ inline constexpr int64_t kRecentFactMs = 24LL * 3600 * 1000;          // Of reco
 // to the applied offset and of the floor, nothing else: the same events and floor give the same view.
 //
 // Limits:  at most `max_facts` facts at or above the floor: past that page views and searches go first, then views and
-//          clicks, then other kinds, then decisions (purchase, return, like, dislike, rating), forgets last; the oldest of
-//          each first. All but decisions and forgets make room for `max_facts` / 16 at once. truncated() says so.
+//          clicks, then other kinds, then decisions (purchase, return, like, dislike, rating), forgets last; the oldest
+//          of each first. All but forgets make room for `max_facts` / 16 at once. truncated() says so.
 // Threads: not thread-safe.
 class LiveUser {
  public:
@@ -43,17 +46,35 @@ class LiveUser {
   bool empty() const { return facts_.empty() && recent_.empty() && recent_ids_.empty() && !truncated(); }
   // Facts at or above the floor are missing, since there were too many. Ends when the floor has passed them.
   bool truncated() const { return truncated_end_ > Offset{0}; }
-  const std::vector<Fact>& facts() const { return facts_; }     // At or above the floor, by offset.
-  const std::vector<Fact>& recent() const { return recent_; }   // Below the floor, by offset.
+  std::vector<Fact> facts() const { return facts_.ToVector(); }    // At or above the floor, by offset.
+  std::vector<Fact> recent() const { return recent_.ToVector(); }  // Below the floor, by offset.
   const RecentIds& recent_ids() const { return recent_ids_; }
+  // What it takes beside itself.
+  size_t allocated_bytes() const {
+    return facts_.allocated_bytes() + recent_.allocated_bytes() + recent_ids_.allocated_bytes();
+  }
+
+  // Brings near what Apply reads.
+  void Prefetch() const {
+    facts_.Prefetch();
+    recent_ids_.Prefetch();
+  }
 
   // InvalidArgument: arrays of different length, facts or ids out of order, a fact without a kind.
   static absl::StatusOr<LiveUser> FromProto(const v1::SpeedView& view);
+  // The same from the bytes of a view; DataLoss: they are no view.
+  static absl::StatusOr<LiveUser> FromBytes(absl::string_view bytes);
   // Everything but `position`, into an empty message.
   void ToProto(v1::SpeedView* view) const;
+  // The same, as the bytes of such a message, appended: after those of a `position` they make a whole view.
+  void AppendBytes(std::string* bytes) const;
 
  private:
   static constexpr int64_t kNeverForgotten = std::numeric_limits<int64_t>::min();
+
+  // What FromProto and FromBytes do with each fact and at the end.
+  absl::Status Restore(const FactView& fact, absl::string_view field, PackedFacts* facts);
+  absl::Status FinishRestore(bool truncated, int64_t truncated_end);
 
   void DropHidden(int64_t until_unix_ms);
   void FindForgets();
@@ -61,8 +82,8 @@ class LiveUser {
   // Keeps the last kRecentFacts, and of them those that are young enough; true when others went.
   bool PruneRecent(int64_t record_time_unix_ms);
 
-  std::vector<Fact> facts_;
-  std::vector<Fact> recent_;
+  PackedFacts facts_;
+  PackedFacts recent_;
   RecentIds recent_ids_;
   Offset truncated_end_{0};   // After the last fact that was dropped at the limit; 0: none.
   int64_t forgotten_until_unix_ms_ = kNeverForgotten;   // Event time of the latest FORGET in facts_ and recent_.

@@ -43,7 +43,7 @@ void CheckLife(LiveUser user, Offset floor) {
   CheckOrder(user.facts());
   CheckOrder(user.recent());
   CHECK_LE(user.recent().size(), kRecentFacts);
-  CHECK_LE(user.recent_ids().entries().size(), kDedupIds);
+  CHECK_LE(user.recent_ids().size(), kDedupIds);
   for (const Fact& fact : user.facts()) CHECK(fact.offset >= floor);
   CHECK(!user.Trim(floor, 1700000000000)) << "the same trim again changes nothing";
 }

@@ -27,16 +27,20 @@ PartitionSettings Settings() {
           .instance = "test"};
 }
 
+auto Into(std::vector<ProduceRecord>* records) {
+  return [records](ProduceRecord record) { records->push_back(std::move(record)); };
+}
+
 class PartitionStateTest : public ::testing::Test {
  protected:
   std::vector<ProduceRecord> Changes() {
     std::vector<ProduceRecord> records;
-    state_.TakeChanges(&records);
+    state_.TakeChanges(Into(&records));
     return records;
   }
   std::vector<ProduceRecord> Counts() {
     std::vector<ProduceRecord> records;
-    state_.TakeCounts(&records);
+    state_.TakeCounts(Into(&records));
     return records;
   }
   void TrimAll() {
@@ -231,7 +235,7 @@ TEST_F(PartitionStateTest, AViewThatWouldNotFitThroughTheBrokerLosesItsOldestVie
   constexpr int kEvents = 5000;
   for (int i = 1; i < kEvents; ++i) state.Apply(EventRecord(i, {.item = long_item}));
   std::vector<ProduceRecord> records;
-  state.TakeChanges(&records);
+  state.TakeChanges(Into(&records));
   const v1::SpeedView view = ViewIn(records.at(0));
   EXPECT_LE(view.ByteSizeLong(), kMaxViewBytes);
   EXPECT_TRUE(view.truncated());
@@ -311,8 +315,8 @@ class PartitionRestoreTest : public PartitionStateTest {
   // Writes what the state would, as a checkpoint does.
   void Write() {
     std::vector<ProduceRecord> records;
-    state_.TakeChanges(&records);
-    state_.TakeCounts(&records);
+    state_.TakeChanges(Into(&records));
+    state_.TakeCounts(Into(&records));
     for (const ProduceRecord& record : records)
       written_.push_back(AsRead(record, static_cast<int64_t>(written_.size())));
   }
@@ -337,7 +341,11 @@ TEST_F(PartitionRestoreTest, GoesOnFromTheProgressWithUsersCountsAndTotals) {
   EXPECT_EQ(start.users.Find("ada")->user.facts(), state_.user("ada")->user.facts());
   ASSERT_EQ(start.open_segments.size(), 1u);
   EXPECT_EQ(start.open_segments.begin()->first, Offset{4});
-  EXPECT_EQ(start.open_segments.begin()->second.counts.Total({v1::OVERALL, "", v1::VIEW}).events, 2);
+  v1::LiveCounts open;
+  std::string bytes;
+  start.open_segments.begin()->second.counts.AppendBytes(&bytes);
+  EXPECT_TRUE(open.ParseFromString(bytes));
+  EXPECT_EQ(SegmentCounts::FromProto(open)->Total({v1::OVERALL, "", v1::VIEW}).events, 2);
   EXPECT_EQ(start.closed_segments.size(), 1u);
   EXPECT_FALSE(start.unwritten);
 
@@ -346,7 +354,7 @@ TEST_F(PartitionRestoreTest, GoesOnFromTheProgressWithUsersCountsAndTotals) {
   EXPECT_EQ(restored.Apply(EventRecord(6, {.id = "e2"})).kind, Kind::kDuplicate);
   std::vector<ProduceRecord> records;
   restored.Apply(EventRecord(7, {.id = "e7"}));
-  restored.TakeCounts(&records);
+  restored.TakeCounts(Into(&records));
   ASSERT_EQ(records.size(), 1u);
   EXPECT_EQ(SegmentCounts::FromProto(CountsIn(records[0]))->Total({v1::OVERALL, "", v1::VIEW}).events, 3);
 }
@@ -359,7 +367,7 @@ TEST_F(PartitionRestoreTest, TheGenerationNeverFalls) {
   PartitionState newer(settings_, kPartition, std::move(start));
   newer.Apply(EventRecord(1, {}));
   std::vector<ProduceRecord> records;
-  newer.TakeChanges(&records);
+  newer.TakeChanges(Into(&records));
   for (const ProduceRecord& record : records) written_.push_back(AsRead(record, 100));
   EXPECT_EQ(Finish({Offset{0}, Offset{9}}, {}, 1)->progress.position().group_generation(), 5);
 }
@@ -390,7 +398,7 @@ TEST_F(PartitionRestoreTest, EventsLostToRetentionAreAGap) {
   EXPECT_TRUE(start.unwritten);
   PartitionState restored(settings_, kPartition, std::move(start));
   std::vector<ProduceRecord> records;
-  restored.TakeChanges(&records);
+  restored.TakeChanges(Into(&records));
   ASSERT_EQ(records.size(), 1u);
   EXPECT_EQ(ProgressIn(records[0]).gap_end_offset(), 20);
 }
@@ -416,11 +424,11 @@ TEST_F(PartitionRestoreTest, WithoutProgressWhatIsOlderThanADayBeforeTheFloorIsN
   for (int i = 2; i < 12; ++i) state.Apply(EventRecord(i, {.user = "ada"}, kNowMs));
   EXPECT_EQ(state.users(), 1u);
   std::vector<ProduceRecord> records;
-  state.TakeChanges(&records);
+  state.TakeChanges(Into(&records));
   EXPECT_EQ(ViewIn(records.at(0)).facts_size(), 2);  // 10 and 11.
   EXPECT_EQ(ViewIn(records.at(0)).recent_size(), 9);
   records.clear();
-  state.TakeCounts(&records);
+  state.TakeCounts(Into(&records));
   std::vector<std::string> keys;
   for (const ProduceRecord& record : records) keys.push_back(record.key);
   EXPECT_THAT(keys, ElementsAre("4", "8"));  // Whole ones only; the floor's segment is whole.
@@ -443,7 +451,7 @@ TEST_F(PartitionRestoreTest, TheSegmentThatTheFloorCutsIsCountedHoweverOldItIs) 
   PartitionState state(settings_, kPartition, *Finish({Offset{0}, Offset{50}}, floor));
   for (int i = 0; i < 10; ++i) state.Apply(EventRecord(i, {.time_ms = kNowMs - 9 * kDayMs}, kNowMs - 9 * kDayMs));
   std::vector<ProduceRecord> records;
-  state.TakeCounts(&records);
+  state.TakeCounts(Into(&records));
   ASSERT_EQ(records.size(), 1u);
   EXPECT_EQ(records[0].key, "8");
   EXPECT_EQ(SegmentCounts::FromProto(CountsIn(records[0]))->Total({v1::OVERALL, "", v1::VIEW}).events, 2);
@@ -499,8 +507,8 @@ TEST(PartitionStateSeamTest, RestoringAtAnyOffsetGivesTheSameViews) {
     PartitionState before(settings, kPartition, PartitionStart());
     for (int i = 0; i < cut; ++i) before.Apply(events[i]);
     std::vector<ProduceRecord> records;
-    before.TakeChanges(&records);
-    before.TakeCounts(&records);
+    before.TakeChanges(Into(&records));
+    before.TakeCounts(Into(&records));
     PartitionRestore restore(settings, kPartition);
     for (const ProduceRecord& record : records) ASSERT_TRUE(restore.Add(AsRead(record, 0)).ok());
     PartitionState after(settings, kPartition, *restore.Finish({Offset{0}, Offset{40}}, {}, 1));

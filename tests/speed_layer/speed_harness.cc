@@ -48,7 +48,8 @@ void SpeedHarness::Announce(const v1::SnapshotAnnouncement& announcement) {
 }
 
 absl::StatusOr<std::unique_ptr<SpeedLayer>> SpeedHarness::Open(const std::string& instance) {
-  SpeedLayer::Options options{.config = config, .poll_timeout = absl::ZeroDuration()};
+  SpeedLayer::Options options{
+      .config = config, .poll_timeout = absl::ZeroDuration(), .max_poll_events = max_poll_events};
   options.config.mutable_speed()->set_instance(instance);
   return SpeedLayer::Open(log, clock, registry, options);
 }

@@ -50,6 +50,41 @@ TEST(SpeedLayerTest, ChangesAreVisibleUncommittedBeforeTheCheckpoint) {
   EXPECT_TRUE(harness.View("ada", 0));
 }
 
+TEST(SpeedLayerTest, ABacklogIsGatheredSoThatABusyUserIsWrittenSeldom) {
+  constexpr int kEvents = 2000;
+  SpeedHarness harness;
+  harness.max_poll_events = 10;
+  for (int i = 0; i < kEvents; ++i) harness.Publish({.user = "ada", .item = absl::StrCat("item", i)});
+  auto layer = harness.Start();
+  harness.Settle({layer.get()});
+  EXPECT_EQ(harness.View("ada")->facts_size(), kEvents);
+  EXPECT_EQ(harness.Progress()->position().applied_offset(), kEvents);
+  const auto written = harness.log.Records({"speed-views", PartitionId{0}}, Isolation::kUncommitted).size();
+  EXPECT_LT(written, 60u) << "of " << kEvents / 10 << " rounds";
+  EXPECT_GT(written, 4u) << "what waits at most a second";
+  // Without a backlog nothing waits.
+  harness.Publish({.user = "bob"});
+  ASSERT_TRUE(harness.Round(*layer).ok());
+  EXPECT_TRUE(harness.View("bob", 0, Isolation::kUncommitted));
+}
+
+TEST(SpeedLayerTest, WhatWasGatheredIsCommittedOnlyWithItsViews) {
+  SpeedHarness harness;
+  harness.max_poll_events = 10;
+  for (int i = 0; i < 1000; ++i) harness.Publish({.user = absl::StrCat("user", i)});
+  auto layer = harness.Start();
+  for (int round = 0; round < 130; ++round) {
+    ASSERT_TRUE(harness.Round(*layer).ok());
+    const auto progress = harness.Progress(0, Isolation::kCommitted);
+    if (!progress) continue;
+    const int64_t applied = progress->position().applied_offset();
+    EXPECT_EQ(harness.log.GroupOffsets("tributary-speed").at({"events", PartitionId{0}}), Offset{applied});
+    EXPECT_EQ(static_cast<int64_t>(harness.Latest("speed-views", 0).size()), applied + 1) << "views and the progress";
+  }
+  harness.Settle({layer.get()});
+  EXPECT_EQ(harness.Progress()->position().applied_offset(), 1000);
+}
+
 TEST(SpeedLayerTest, EveryFlushEndsWithTheProgressOfItsPartition) {
   SpeedHarness harness;
   auto layer = harness.Start();

@@ -291,5 +291,24 @@ TEST(LiveUserPropertyTest, TrimSaysWhetherTheViewChangedAndLosesNothingAtOrAbove
   }
 }
 
+TEST(LiveUserPropertyTest, TheBytesAreWhatProtobufWrites) {
+  const uint64_t seed = reference::TestSeed();
+  for (uint64_t run = 0; run < 20; ++run) {
+    RandomLife life(seed + run);
+    LiveUser user;
+    for (int step = 0; step < 150; ++step) {
+      const RandomLife::Step next = life.Next();
+      user.Apply(next.event, next.offset, next.record_time, 40);
+      if (life.Pick(10) == 0) user.Trim(life.RandomFloor(), next.record_time);
+      std::string bytes;
+      user.AppendBytes(&bytes);
+      ASSERT_EQ(bytes, ToView(user).SerializeAsString()) << "run=" << run << " step=" << step;
+      const auto restored = LiveUser::FromBytes(bytes);
+      ASSERT_TRUE(restored.ok()) << restored.status();
+      ASSERT_TRUE(Same(*restored, user));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tributary
