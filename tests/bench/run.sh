@@ -11,6 +11,8 @@ peer_value, ratio}; the same goes to build/bench/NAME.jsonl. With --smoke the ru
 checked: at least one line, every value a number above 0.
 
 `freshness` starts its Kafka with the optimising compiler, a heap of 2 GiB and its log in TMPDIR (default /dev/shm).
+`speed` is measured beside Kafka Streams, which the first run gets with Maven into build/bench/kafka_streams; its Kafka is
+run like that of `freshness`, but with its log on disk.
 `training` and `batch` are measured beside implicit: the first run puts tests/bench/peers/requirements.txt into build/bench/peers.
 
 Data sets that a benchmark wants are looked for in TRIBUTARY_DATA, else in ../shared/data; it says which one is missing.
@@ -39,9 +41,9 @@ if [[ -z ${TRIBUTARY_DATA:-} && -d ../shared/data ]]; then
 fi
 mkdir -p build/bench
 # Latency through a broker as it is run for load: compiled code, rare collections, a log on no disk that others write to.
-if [[ $name == freshness ]] && ! ((smoke)); then
+if [[ $name == freshness || $name == speed ]] && ! ((smoke)); then
   export TRIBUTARY_KAFKA_JAVA_OPTS=${TRIBUTARY_KAFKA_JAVA_OPTS-} TRIBUTARY_KAFKA_HEAP=${TRIBUTARY_KAFKA_HEAP:-2g}
-  if [[ -z ${TMPDIR:-} && -w /dev/shm ]]; then export TMPDIR=/dev/shm; fi
+  if [[ $name == freshness && -z ${TMPDIR:-} && -w /dev/shm ]]; then export TMPDIR=/dev/shm; fi
 fi
 # Peers from PyPI, once, for what is measured beside them.
 if [[ $name == training || $name == batch ]] && ! ((smoke)); then
@@ -52,6 +54,14 @@ if [[ $name == training || $name == batch ]] && ! ((smoke)); then
     touch build/bench/peers/complete
   fi
   arguments+=(--peer "build/bench/peers/bin/python tests/bench/peers/implicit_als.py")
+fi
+# The peer of the speed layer. Without it the benchmark says that it has none.
+if [[ $name == speed ]] && ! ((smoke)) && [[ "${arguments[*]}" != *--peer* ]]; then
+  if class_path=$(tests/bench/peers/kafka_streams/build.sh build/bench/kafka_streams); then
+    arguments+=(--peer "$class_path")
+  else
+    echo "tests/bench/run.sh: Kafka Streams could not be had, the speed layer is measured without a peer" >&2
+  fi
 fi
 out=build/bench/$name$( ((smoke)) && echo -smoke || true).jsonl
 "$program" "${arguments[@]}" | tee "$out"

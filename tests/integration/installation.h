@@ -34,6 +34,7 @@ class Process {
   // True until it ended.
   bool Running();
   std::string Log() const;
+  pid_t pid() const { return pid_; }
 
  private:
   pid_t pid_ = -1;
