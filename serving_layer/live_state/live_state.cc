@@ -316,9 +316,12 @@ void LiveState::DropFadedSegments() {
   }
 }
 
-bool LiveState::Publish() {
+void LiveState::DropFaded() {
   DropFadedViews();
   DropFadedSegments();
+}
+
+bool LiveState::Publish() {
   users_.Reclaim();
   const bool changed = changed_;
   if (changed) {

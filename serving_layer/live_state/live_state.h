@@ -79,6 +79,8 @@ class LiveState {
   void SetPartitionCount(int count);
   // The end offset of a partition of `events`, as seen at `now`.
   void SetEventsEnd(PartitionId partition, Offset end, absl::Time now);
+  // Lets go of what the speed layer would no longer keep (some users a call). Before UpdateSessions and Publish.
+  void DropFaded();
   // Makes progress and counts visible, and frees what nobody reads any more. Answers whether anything was new.
   bool Publish();
 

@@ -151,6 +151,7 @@ absl::Status TopicFollower::RunOnce() {
     last_context_publish_ = now;
     context_.Publish();
   }
+  live_.DropFaded();
   if (ready()) {
     live_.UpdateSessions(context_);   // Before the progress that covers them is seen.
   }

@@ -114,12 +114,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   CHECK(live.ApplySpeedView(Record("ann", View(10))).ok());
   CHECK(live.ApplySpeedView(Record(progress_key, Progress(10))).ok());
   CHECK(live.ApplyLiveCounts(Record(segment_key, Counts(10))).ok());
+  live.DropFaded();
   live.Publish();
   const Orders before(live);
 
   CheckTaken(live.ApplySpeedView(Record("ann", bytes)));
   CheckTaken(live.ApplySpeedView(Record(progress_key, bytes)));
   CheckTaken(live.ApplyLiveCounts(Record(segment_key, bytes)));
+  live.DropFaded();
   live.Publish();
   const Orders after(live);
   CHECK(after.view >= before.view && after.progress >= before.progress && after.counts >= before.counts);
@@ -127,6 +129,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   CheckTaken(live.ApplySpeedView(Tombstone("ann", bytes)));
   CheckTaken(live.ApplyLiveCounts(Tombstone(segment_key, bytes)));
   CheckTaken(live.ApplyLiveCounts(Record(bytes, Counts(11))));
+  live.DropFaded();
   live.Publish();
   const Orders last(live);
   CHECK(last.view >= after.view && last.progress == after.progress);
