@@ -26,7 +26,8 @@ absl::Status Run(const std::string& config_path, const std::vector<std::string>&
   TRIBUTARY_ASSIGN_OR_RETURN(const auto log, tributary::OpenKafka(config.kafka()));
   TRIBUTARY_ASSIGN_OR_RETURN(const auto serving, tributary::serving::ServingLayer::Start(
                                                      config, *log, tributary::SystemClock(), metrics, [&stop] { stop.Request(); }));
-  LOG(INFO) << "listening: address=" << config.serving().listen_address() << " port=" << serving->port();
+  LOG(INFO) << "listening: address=" << config.serving().listen_address() << " port=" << serving->port()
+            << " http_port=" << serving->http_port();
   stop.Wait();
   LOG(INFO) << "stopping: running requests are let to end";
   serving->Stop();

@@ -205,6 +205,8 @@ ServingLayer::~ServingLayer() { Stop(absl::ZeroDuration()); }
 
 int ServingLayer::port() const { return impl_->server->port(); }
 
+int ServingLayer::http_port() const { return impl_->server->http_port(); }
+
 bool ServingLayer::ready() const { return impl_->ready.load(); }
 
 absl::Status ServingLayer::failure() const {

@@ -33,6 +33,8 @@ class ServingLayer {
 
   // Of the gRPC server.
   int port() const;
+  // Of JSON over HTTP; 0: it is off.
+  int http_port() const;
   // True when health says SERVING.
   bool ready() const;
   // Why the layer cannot go on; OK while it can. FailedPrecondition: the topic `events` was recreated.

@@ -10,6 +10,7 @@
 #include "serving_layer/api/admission.h"
 #include "serving_layer/api/data_services.h"
 #include "serving_layer/api/event_service.h"
+#include "serving_layer/api/http_server.h"
 #include "serving_layer/api/queue_probe.h"
 #include "serving_layer/api/recommendation_service.h"
 
@@ -42,6 +43,7 @@ struct GrpcServer::Impl {
   int port = 0;
   std::unique_ptr<grpc::Server> server;
   std::unique_ptr<QueueProbe> probe;
+  std::unique_ptr<HttpServer> http;
 };
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const std::string& address, const ServiceParts& parts) {
@@ -64,6 +66,16 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const std::string&
     return absl::UnavailableError(absl::StrCat("listen address cannot be bound: address=", address));
   }
   impl->probe = std::make_unique<QueueProbe>(impl->server->InProcessChannel({}), impl->admission);
+  if (const v1::ServingConfig& serving = parts.config.serving(); !serving.http_address().empty()) {
+    absl::StatusOr<std::unique_ptr<HttpServer>> http =
+        HttpServer::Start({.address = serving.http_address(), .connections = serving.http_connections()},
+                          impl->server->InProcessChannel({}));
+    if (!http.ok()) {
+      impl->probe.reset();
+      return http.status();
+    }
+    impl->http = *std::move(http);
+  }
   std::unique_ptr<GrpcServer> server(new GrpcServer(std::move(impl)));
   server->SetServing(false);
   return server;
@@ -75,6 +87,8 @@ GrpcServer::~GrpcServer() { Shutdown(absl::ZeroDuration()); }
 
 int GrpcServer::port() const { return impl_->port; }
 
+int GrpcServer::http_port() const { return impl_->http != nullptr ? impl_->http->port() : 0; }
+
 void GrpcServer::SetServing(bool serving) { impl_->server->GetHealthCheckService()->SetServingStatus(serving); }
 
 void GrpcServer::Shutdown(absl::Duration grace) {
@@ -83,6 +97,7 @@ void GrpcServer::Shutdown(absl::Duration grace) {
   }
   SetServing(false);
   impl_->watches.Close();  // They would never end by themselves.
+  impl_->http.reset();
   impl_->probe.reset();
   impl_->server->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(grace));
   impl_->server->Wait();

@@ -41,7 +41,7 @@ struct ServiceParts {
 // Threads: thread-safe.
 class GrpcServer {
  public:
-  // Unavailable: the address cannot be bound. Health says NOT_SERVING until SetServing(true).
+  // Unavailable: one of the addresses cannot be bound. Health says NOT_SERVING until SetServing(true).
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const std::string& address, const ServiceParts& parts);
   // As Shutdown without grace.
   ~GrpcServer();
@@ -50,6 +50,8 @@ class GrpcServer {
 
   // The port that was bound (for an address that ends in :0).
   int port() const;
+  // Of JSON over HTTP; 0: it is off.
+  int http_port() const;
   void SetServing(bool serving);
   // Says NOT_SERVING, takes no new requests, and lets running ones end within `grace`.
   void Shutdown(absl::Duration grace);
