@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "grpc/health/v1/health.grpc.pb.h"
+#include "tributary/v1/admin_service.grpc.pb.h"
 #include "tributary/v1/analytics_service.grpc.pb.h"
 #include "tributary/v1/catalogue_service.grpc.pb.h"
 #include "tributary/v1/event_service.grpc.pb.h"
@@ -24,6 +25,7 @@ class GrpcServingClient final : public ServingClient {
         recommendations_(v1::RecommendationService::NewStub(channel_)),
         events_(v1::EventService::NewStub(channel_)),
         catalogue_(v1::CatalogueService::NewStub(channel_)),
+        admin_(v1::AdminService::NewStub(channel_)),
         analytics_(v1::AnalyticsService::NewStub(channel_)),
         health_(grpc::health::v1::Health::NewStub(channel_)) {}
 
@@ -56,6 +58,50 @@ class GrpcServingClient final : public ServingClient {
   }
   absl::StatusOr<v1::DeleteRuleResponse> DeleteRule(const v1::DeleteRuleRequest& request) override {
     return Call(*catalogue_, &v1::CatalogueService::Stub::DeleteRule, request);
+  }
+  absl::StatusOr<v1::TrendingResponse> Trending(const v1::TrendingRequest& request) override {
+    return Call(*recommendations_, &v1::RecommendationService::Stub::Trending, request);
+  }
+  absl::StatusOr<v1::LatestResponse> Latest(const v1::LatestRequest& request) override {
+    return Call(*recommendations_, &v1::RecommendationService::Stub::Latest, request);
+  }
+  absl::StatusOr<v1::ScoreResponse> Score(const v1::ScoreRequest& request) override {
+    return Call(*recommendations_, &v1::RecommendationService::Stub::Score, request);
+  }
+  absl::StatusOr<v1::RecentlyViewedResponse> RecentlyViewed(const v1::RecentlyViewedRequest& request) override {
+    return Call(*recommendations_, &v1::RecommendationService::Stub::RecentlyViewed, request);
+  }
+  absl::StatusOr<v1::GetProfileResponse> GetProfile(const v1::GetProfileRequest& request) override {
+    return Call(*recommendations_, &v1::RecommendationService::Stub::GetProfile, request);
+  }
+  absl::StatusOr<v1::BecauseResponse> Because(const v1::BecauseRequest& request) override {
+    return Call(*recommendations_, &v1::RecommendationService::Stub::Because, request);
+  }
+  absl::StatusOr<v1::WhyNotResponse> WhyNot(const v1::WhyNotRequest& request) override {
+    return Call(*recommendations_, &v1::RecommendationService::Stub::WhyNot, request);
+  }
+  absl::StatusOr<v1::ForgetUserResponse> ForgetUser(const v1::ForgetUserRequest& request) override {
+    return Call(*events_, &v1::EventService::Stub::ForgetUser, request);
+  }
+  absl::StatusOr<v1::GetForgetReportResponse> GetForgetReport(const v1::GetForgetReportRequest& request) override {
+    return Call(*events_, &v1::EventService::Stub::GetForgetReport, request);
+  }
+  absl::StatusOr<v1::DrainResponse> Drain(const v1::DrainRequest& request) override {
+    return Call(*admin_, &v1::AdminService::Stub::Drain, request);
+  }
+  absl::Status Watch(const v1::WatchRequest& request,
+                     const std::function<bool(const v1::RecommendResponse&)>& on_list) override {
+    grpc::ClientContext context;
+    const auto reader = recommendations_->Watch(&context, request);
+    v1::WatchResponse response;
+    while (reader->Read(&response)) {
+      if (!on_list(response.response())) {
+        context.TryCancel();
+        (void)reader->Finish();
+        return absl::OkStatus();
+      }
+    }
+    return StatusOf(reader->Finish());
   }
   absl::Status AwaitServing(absl::Duration timeout) override {
     grpc::ClientContext context;
@@ -100,6 +146,10 @@ class GrpcServingClient final : public ServingClient {
     if (status.ok()) {
       return response;
     }
+    return StatusOf(status);
+  }
+
+  absl::Status StatusOf(const grpc::Status& status) const {
     // The codes of gRPC and Abseil are the same numbers.
     const auto code = static_cast<absl::StatusCode>(status.error_code());
     if (code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kDeadlineExceeded) {
@@ -114,6 +164,7 @@ class GrpcServingClient final : public ServingClient {
   std::unique_ptr<v1::RecommendationService::Stub> recommendations_;
   std::unique_ptr<v1::EventService::Stub> events_;
   std::unique_ptr<v1::CatalogueService::Stub> catalogue_;
+  std::unique_ptr<v1::AdminService::Stub> admin_;
   std::unique_ptr<v1::AnalyticsService::Stub> analytics_;
   std::unique_ptr<grpc::health::v1::Health::Stub> health_;
 };

@@ -37,6 +37,7 @@ struct Session {
 };
 
 void AddQueryCommands(CLI::App& app, Session& session);       // recommend, similar, popular, totals, health
+void AddUserCommands(CLI::App& app, Session& session);        // score, because, why-not, watch, forget ...
 void AddPublishCommand(CLI::App& app, Session& session);      // publish
 void AddCatalogueCommands(CLI::App& app, Session& session);   // items, rules
 void AddLogCommands(CLI::App& app, Session& session);         // replay, topics

@@ -31,6 +31,18 @@ std::string FormatDate(absl::Time time) { return absl::FormatTime("%Y-%m-%d %H:%
 
 std::string FormatMicros(int64_t micros) { return absl::StrFormat("%.2f", static_cast<double>(micros) / 1e6); }
 
+std::string FormatReasons(const google::protobuf::RepeatedPtrField<v1::Reason>& reasons) {
+  return absl::StrJoin(reasons, ", ", [](std::string* out, const v1::Reason& reason) {
+    absl::StrAppend(out, FormatReason(reason));
+  });
+}
+
+// VIEW 2m ago at 1:1042.
+std::string FormatEvent(const v1::EventReference& event) {
+  return absl::StrCat(v1::EventType_Name(event.type()), " ", FormatAge(ToDuration(event.age())), " ago at ",
+                      FormatPosition(event.position()));
+}
+
 // `boost`: a v1::CategoryBoost or v1::LabelBoost.
 template <typename Boost>
 std::string FormatBoost(float part, absl::string_view what, absl::string_view name, const Boost& boost) {
@@ -163,15 +175,63 @@ std::string CutTitle(absl::string_view title) {
   return text;
 }
 
+std::string FormatProfile(const v1::GetProfileResponse& response) {
+  std::vector<std::vector<std::string>> rows;
+  for (const v1::GetProfileResponse::ItemDecisions& item : response.items()) {
+    rows.push_back({item.item_id(), absl::StrJoin(item.decisions(), ", ", [](std::string* out, const auto& event) {
+                      absl::StrAppend(out, FormatEvent(event));
+                    })});
+  }
+  std::string text = rows.empty() ? "nothing is known\n" : FormatTable({"ITEM", "EVENTS"}, rows);
+  if (!response.segment().empty()) {
+    absl::StrAppend(&text, "segment ", response.segment(), "\n");
+  }
+  if (response.has_forgotten_until()) {
+    absl::StrAppend(&text, "forgotten until ", FormatDate(ToTime(response.forgotten_until())), "\n");
+  }
+  return text;
+}
+
+std::string FormatRecentlyViewed(const v1::RecentlyViewedResponse& response, absl::Span<const std::string> titles) {
+  std::vector<std::vector<std::string>> rows;
+  for (int i = 0; i < response.items_size(); ++i) {
+    rows.push_back({response.items(i).item_id(), CutTitle(titles[i]),
+                    i < response.events_size() ? FormatEvent(response.events(i)) : ""});
+  }
+  return rows.empty() ? "no items\n" : FormatTable({"ITEM", "TITLE", "EVENT"}, rows);
+}
+
+std::string FormatWhyNot(const v1::WhyNotResponse& response) {
+  std::string text = absl::StrCat(v1::WhyNotResponse::Cause_Name(response.cause()), ": ", response.detail());
+  if (response.has_event()) {
+    absl::StrAppend(&text, " (", FormatEvent(response.event()), ")");
+  }
+  absl::StrAppend(&text, "\n");
+  if (response.has_item()) {
+    absl::StrAppend(&text, absl::StrFormat("score %.4f: ", response.item().score()),
+                    FormatReasons(response.item().reasons()), "\n");
+  }
+  return text;
+}
+
+std::string FormatForgetReport(const v1::GetForgetReportResponse& response) {
+  if (response.done()) {
+    return "nothing holds what was forgotten\n";
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const v1::GetForgetReportResponse::Place& place : response.places()) {
+    rows.push_back({place.name(), place.has_until() ? FormatDate(ToTime(place.until())) : "-", place.when()});
+  }
+  return FormatTable({"MAY HOLD IT", "UNTIL", "WHEN"}, rows);
+}
+
 std::string FormatItems(const google::protobuf::RepeatedPtrField<v1::RecommendedItem>& items,
                         absl::Span<const std::string> titles) {
   std::vector<std::vector<std::string>> rows;
   for (const v1::RecommendedItem& item : items) {
     rows.push_back({absl::StrCat(rows.size() + 1), item.item_id(), CutTitle(titles[rows.size()]),
                     absl::StrFormat("%.4f", item.score()),
-                    absl::StrJoin(item.reasons(), ", ", [](std::string* out, const v1::Reason& reason) {
-                      absl::StrAppend(out, FormatReason(reason));
-                    })});
+                    FormatReasons(item.reasons())});
   }
   return rows.empty() ? "no items\n" : FormatTable({"RANK", "ITEM", "TITLE", "SCORE", "REASONS"}, rows);
 }

@@ -12,6 +12,7 @@
 #include "tributary/v1/admin_service.pb.h"
 #include "tributary/v1/analytics_service.pb.h"
 #include "tributary/v1/catalogue_service.pb.h"
+#include "tributary/v1/event_service.pb.h"
 #include "tributary/v1/dead_letter.pb.h"
 #include "tributary/v1/recommendation_service.pb.h"
 #include "tributary/v1/snapshot.pb.h"
@@ -38,6 +39,14 @@ std::string FormatItems(const google::protobuf::RepeatedPtrField<v1::Recommended
 
 // What the answer rests on, in one line.
 std::string FormatFreshness(const v1::Freshness& freshness, absl::Time now);
+
+// Item, then the latest event of each kind with its age.
+std::string FormatProfile(const v1::GetProfileResponse& response);
+// Item and when it was looked at. `titles`: as in FormatItems.
+std::string FormatRecentlyViewed(const v1::RecentlyViewedResponse& response, absl::Span<const std::string> titles);
+// One line or two: the cause, what it says more, then score and reasons if it ranked.
+std::string FormatWhyNot(const v1::WhyNotResponse& response);
+std::string FormatForgetReport(const v1::GetForgetReportResponse& response);
 
 std::string FormatTotals(const v1::TotalsResponse& response);
 std::string FormatRules(const v1::ListRulesResponse& response);

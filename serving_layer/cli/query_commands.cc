@@ -1,13 +1,13 @@
 // recommend, similar, popular, totals, health.
-#include <limits>
-
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/status/status_macros.h"
 #include "serving_layer/cli/commands.h"
+#include "serving_layer/cli/filter_flags.h"
 #include "serving_layer/cli/format.h"
+#include "serving_layer/cli/print_answer.h"
 
 namespace tributary::serving {
 namespace {
@@ -27,63 +27,6 @@ absl::Status ParseToken(absl::string_view text, v1::FreshnessToken* token) {
   token->mutable_position()->set_partition(partition);
   token->mutable_position()->set_offset(offset);
   return absl::OkStatus();
-}
-
-struct FilterFlags {
-  std::vector<std::string> categories, not_categories, labels, not_labels, not_items;
-  double min_price = -std::numeric_limits<double>::infinity();
-  double max_price = std::numeric_limits<double>::infinity();
-
-  void AddTo(CLI::App* command) {
-    command->add_option("--in-category", categories, "only these categories")->delimiter(',');
-    command->add_option("--not-category", not_categories, "none of these categories")->delimiter(',');
-    command->add_option("--label", labels, "only items with one of these labels")->delimiter(',');
-    command->add_option("--not-label", not_labels, "no item with one of these labels")->delimiter(',');
-    command->add_option("--not-item", not_items, "none of these items")->delimiter(',');
-    command->add_option("--min-price", min_price, "lowest price");
-    command->add_option("--max-price", max_price, "highest price");
-  }
-  void ToProto(v1::ItemFilter* filter) const {
-    filter->mutable_include_categories()->Assign(categories.begin(), categories.end());
-    filter->mutable_exclude_categories()->Assign(not_categories.begin(), not_categories.end());
-    filter->mutable_include_labels()->Assign(labels.begin(), labels.end());
-    filter->mutable_exclude_labels()->Assign(not_labels.begin(), not_labels.end());
-    filter->mutable_exclude_items()->Assign(not_items.begin(), not_items.end());
-    if (min_price != -std::numeric_limits<double>::infinity()) {
-      filter->set_min_price(min_price);
-    }
-    if (max_price != std::numeric_limits<double>::infinity()) {
-      filter->set_max_price(max_price);
-    }
-  }
-};
-
-// The titles of the items as the server's catalogue has them; empty where it has none. They are an extra: when the server
-// stops answering, the rest stay empty.
-std::vector<std::string> TitlesOf(const google::protobuf::RepeatedPtrField<v1::RecommendedItem>& items,
-                                  ServingClient& client) {
-  std::vector<std::string> titles(items.size());
-  for (int i = 0; i < items.size(); ++i) {
-    v1::GetItemRequest request;
-    request.set_item_id(items[i].item_id());
-    const absl::StatusOr<v1::GetItemResponse> response = client.GetItem(request);
-    if (response.ok()) {
-      titles[i] = response->item().title();
-    } else if (!absl::IsNotFound(response.status())) {
-      break;
-    }
-  }
-  return titles;
-}
-
-template <typename Response>
-void PrintAnswer(const Response& response, ServingClient& client, Session& session) {
-  if (session.json) {
-    session.Print(response, "");
-    return;
-  }
-  session.Print(response, absl::StrCat(FormatItems(response.items(), TitlesOf(response.items(), client)),
-                                       FormatFreshness(response.freshness(), session.environment.clock.Now())));
 }
 
 void AddRecommend(CLI::App& app, Session& session) {
@@ -135,6 +78,10 @@ void AddRecommend(CLI::App& app, Session& session) {
       TRIBUTARY_ASSIGN_OR_RETURN(const auto client, session.Connect());
       TRIBUTARY_ASSIGN_OR_RETURN(const v1::RecommendResponse response, client->Recommend(request));
       PrintAnswer(response, *client, session);
+      for (int i = 0; !session.json && i < response.absent_size(); ++i) {
+        session.environment.out << "kept out: " << response.absent(i).items() << " "
+                                << v1::WhyNotResponse::Cause_Name(response.absent(i).cause()) << "\n";
+      }
       if (!session.json && !response.next_page_token().empty()) {
         session.environment.out << "next page: --page-token " << response.next_page_token() << "\n";
       }

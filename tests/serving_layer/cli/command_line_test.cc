@@ -45,6 +45,28 @@ struct FakeServer {
   v1::PublishRequest publish_request;
   v1::PublishResponse publish;
   v1::TotalsRequest totals_request;
+  v1::TrendingRequest trending_request;
+  v1::TrendingResponse trending;
+  v1::LatestRequest latest_request;
+  v1::LatestResponse latest;
+  v1::ScoreRequest score_request;
+  v1::ScoreResponse score;
+  v1::RecentlyViewedRequest recently_viewed_request;
+  v1::RecentlyViewedResponse recently_viewed;
+  v1::GetProfileRequest get_profile_request;
+  v1::GetProfileResponse get_profile;
+  v1::BecauseRequest because_request;
+  v1::BecauseResponse because;
+  v1::WhyNotRequest why_not_request;
+  v1::WhyNotResponse why_not;
+  v1::ForgetUserRequest forget_user_request;
+  v1::ForgetUserResponse forget_user;
+  v1::GetForgetReportRequest get_forget_report_request;
+  v1::GetForgetReportResponse get_forget_report;
+  v1::DrainRequest drain_request;
+  v1::DrainResponse drain;
+  v1::WatchRequest watch_request;
+  std::vector<v1::RecommendResponse> lists;
   std::vector<v1::Item> items;
   v1::PutRuleRequest rule_request;
   v1::ListRulesResponse rules;
@@ -103,6 +125,56 @@ class FakeClient final : public ServingClient {
   absl::StatusOr<v1::DeleteRuleResponse> DeleteRule(const v1::DeleteRuleRequest& request) override {
     server_.deleted_rule = request.rule_id();
     return Answer(v1::DeleteRuleResponse());
+  }
+  absl::StatusOr<v1::TrendingResponse> Trending(const v1::TrendingRequest& request) override {
+    server_.trending_request = request;
+    return Answer(server_.trending);
+  }
+  absl::StatusOr<v1::LatestResponse> Latest(const v1::LatestRequest& request) override {
+    server_.latest_request = request;
+    return Answer(server_.latest);
+  }
+  absl::StatusOr<v1::ScoreResponse> Score(const v1::ScoreRequest& request) override {
+    server_.score_request = request;
+    return Answer(server_.score);
+  }
+  absl::StatusOr<v1::RecentlyViewedResponse> RecentlyViewed(const v1::RecentlyViewedRequest& request) override {
+    server_.recently_viewed_request = request;
+    return Answer(server_.recently_viewed);
+  }
+  absl::StatusOr<v1::GetProfileResponse> GetProfile(const v1::GetProfileRequest& request) override {
+    server_.get_profile_request = request;
+    return Answer(server_.get_profile);
+  }
+  absl::StatusOr<v1::BecauseResponse> Because(const v1::BecauseRequest& request) override {
+    server_.because_request = request;
+    return Answer(server_.because);
+  }
+  absl::StatusOr<v1::WhyNotResponse> WhyNot(const v1::WhyNotRequest& request) override {
+    server_.why_not_request = request;
+    return Answer(server_.why_not);
+  }
+  absl::StatusOr<v1::ForgetUserResponse> ForgetUser(const v1::ForgetUserRequest& request) override {
+    server_.forget_user_request = request;
+    return Answer(server_.forget_user);
+  }
+  absl::StatusOr<v1::GetForgetReportResponse> GetForgetReport(const v1::GetForgetReportRequest& request) override {
+    server_.get_forget_report_request = request;
+    return Answer(server_.get_forget_report);
+  }
+  absl::StatusOr<v1::DrainResponse> Drain(const v1::DrainRequest& request) override {
+    server_.drain_request = request;
+    return Answer(server_.drain);
+  }
+  absl::Status Watch(const v1::WatchRequest& request,
+                     const std::function<bool(const v1::RecommendResponse&)>& on_list) override {
+    server_.watch_request = request;
+    for (const v1::RecommendResponse& list : server_.lists) {
+      if (!on_list(list)) {
+        return absl::OkStatus();
+      }
+    }
+    return server_.status;
   }
   absl::Status AwaitServing(absl::Duration timeout) override {
     server_.health_timeout = timeout;
@@ -205,6 +277,107 @@ TEST_F(CommandLineTest, ServerComesFromTheFlagElseTheConfiguration) {
   EXPECT_EQ(server.address, "far:1");
   Run({"--set", "serving { listen_address: \"near:2\" }", "popular"});
   EXPECT_EQ(server.address, "near:2");
+}
+
+TEST_F(CommandLineTest, ListsOfTheServerAreAskedForAndPrinted) {
+  server.trending.add_items()->set_item_id("i1");
+  EXPECT_EQ(Run({"trending", "--category", "mug", "--minutes", "90", "--limit", "3", "--not-item", "x"}), kExitOk);
+  EXPECT_EQ(server.trending_request.category(), "mug");
+  EXPECT_EQ(server.trending_request.window().seconds(), 5400);
+  EXPECT_EQ(server.trending_request.limit(), 3);
+  EXPECT_THAT(server.trending_request.filter().exclude_items(), ElementsAre("x"));
+  EXPECT_THAT(out.str(), HasSubstr("i1"));
+  EXPECT_EQ(Run({"trending", "--minutes", "1441"}), kExitUsage);
+  server.latest.add_items()->set_item_id("i2");
+  EXPECT_EQ(Run({"latest", "--category", "mug"}), kExitOk);
+  EXPECT_EQ(server.latest_request.category(), "mug");
+  EXPECT_THAT(out.str(), HasSubstr("i2"));
+  server.score.add_items()->set_item_id("i3");
+  EXPECT_EQ(Run({"score", "ann", "i3", "i4"}), kExitOk);
+  EXPECT_EQ(server.score_request.user_id(), "ann");
+  EXPECT_THAT(server.score_request.item_ids(), ElementsAre("i3", "i4"));
+  EXPECT_EQ(Run({"score", "ann"}), kExitUsage);
+  EXPECT_EQ(Run({"--json", "score", "ann", "i3"}), kExitOk);
+  EXPECT_THAT(out.str(), StartsWith("{\"items\":[{\"itemId\":\"i3\"}]"));
+}
+
+TEST_F(CommandLineTest, WhatIsKnownOfAUserIsATable) {
+  const auto event = [](v1::EventType type, v1::EventReference* reference) {
+    reference->set_type(type);
+    reference->mutable_position()->set_offset(7);
+    reference->mutable_age()->set_seconds(120);
+  };
+  server.titles["i1"] = "A mug";
+  server.recently_viewed.add_items()->set_item_id("i1");
+  event(v1::VIEW, server.recently_viewed.add_events());
+  EXPECT_EQ(Run({"recent", "ann", "--limit", "4"}), kExitOk);
+  EXPECT_EQ(server.recently_viewed_request.limit(), 4);
+  EXPECT_THAT(out.str(), StartsWith("ITEM  TITLE  EVENT\ni1    A mug  VIEW 2m ago at 0:7\n"));
+  auto* item = server.get_profile.add_items();
+  item->set_item_id("i1");
+  event(v1::VIEW, item->add_decisions());
+  event(v1::LIKE, item->add_decisions());
+  server.get_profile.set_segment("gold");
+  EXPECT_EQ(Run({"profile", "ann"}), kExitOk);
+  EXPECT_EQ(server.get_profile_request.user_id(), "ann");
+  EXPECT_THAT(out.str(), StartsWith("ITEM  EVENTS\ni1    VIEW 2m ago at 0:7, LIKE 2m ago at 0:7\nsegment gold\n"));
+}
+
+TEST_F(CommandLineTest, BecauseAndWhyNotExplainTheListThatTheFlagsAskFor) {
+  server.because.set_rank(3);
+  server.because.mutable_item()->set_score(0.5);
+  v1::Reason* reason = server.because.mutable_item()->add_reasons();
+  reason->set_source(v1::PERSONAL);
+  reason->set_part(0.5);
+  EXPECT_EQ(Run({"because", "ann", "i1", "--limit", "5"}), kExitOk);
+  EXPECT_EQ(server.because_request.item_id(), "i1");
+  EXPECT_EQ(server.because_request.request().limit(), 5);
+  EXPECT_THAT(out.str(), StartsWith("SHOWN: at place 3\nscore 0.5000: PERSONAL 0.5\n"));
+  server.why_not.set_cause(v1::WhyNotResponse::SUPPRESSED);
+  server.why_not.set_detail("bought");
+  server.why_not.mutable_event()->set_type(v1::PURCHASE);
+  EXPECT_EQ(Run({"why-not", "ann", "i2", "--exclude-seen", "--in-category", "mug"}), kExitOk);
+  EXPECT_EQ(server.why_not_request.user_id(), "ann");
+  EXPECT_TRUE(server.why_not_request.request().exclude_seen());
+  EXPECT_THAT(server.why_not_request.request().filter().include_categories(), ElementsAre("mug"));
+  EXPECT_THAT(out.str(), StartsWith("SUPPRESSED: bought (PURCHASE 0ms ago at 0:0)\n"));
+  server.status = absl::NotFoundError("not in the answer");
+  EXPECT_EQ(Run({"because", "ann", "i1"}), kExitRefused);
+}
+
+TEST_F(CommandLineTest, WatchPrintsEveryListUntilItHasEnoughOrTheStreamEnds) {
+  server.lists.resize(3);
+  for (v1::RecommendResponse& list : server.lists) {
+    list.add_items()->set_item_id("i1");
+  }
+  EXPECT_EQ(Run({"--json", "watch", "ann", "--lists", "2"}), kExitOk);
+  EXPECT_EQ(server.watch_request.request().user_id(), "ann");
+  EXPECT_EQ(out.str(), "{\"items\":[{\"itemId\":\"i1\"}]}\n{\"items\":[{\"itemId\":\"i1\"}]}\n");
+  server.status = absl::UnavailableError("the server is stopping");
+  EXPECT_EQ(Run({"watch", "ann"}), kExitUnavailable);
+}
+
+TEST_F(CommandLineTest, ForgetPrintsTheReportsIdAndAsksForIt) {
+  server.forget_user.set_report_id("2:17:1700");
+  server.forget_user.mutable_token()->mutable_position()->set_offset(17);
+  EXPECT_EQ(Run({"forget", "ann"}), kExitOk);
+  EXPECT_EQ(server.forget_user_request.user_id(), "ann");
+  EXPECT_THAT(out.str(), AllOf(HasSubstr("at 0:17\n"), HasSubstr("forget --report 2:17:1700\n")));
+  auto* place = server.get_forget_report.add_places();
+  place->set_name("snapshot 4");
+  place->set_when("it is retired");
+  EXPECT_EQ(Run({"forget", "--report", "2:17:1700"}), kExitOk);
+  EXPECT_EQ(server.get_forget_report_request.report_id(), "2:17:1700");
+  EXPECT_EQ(out.str(), "MAY HOLD IT  UNTIL  WHEN\nsnapshot 4   -      it is retired\n");
+  EXPECT_EQ(Run({"forget", "ann", "--report", "2:17:1700"}), kExitUsage);
+}
+
+TEST_F(CommandLineTest, DrainAndResume) {
+  server.drain.set_requests_under_way(2);
+  EXPECT_EQ(Run({"drain"}), kExitOk);
+  EXPECT_EQ(out.str(), "draining: requests under way 2\n");
+  EXPECT_EQ(Run({"drain", "--resume"}), kExitOk);
+  EXPECT_TRUE(server.drain_request.resume());
 }
 
 TEST_F(CommandLineTest, RecommendPassesEveryFlagOn) {
