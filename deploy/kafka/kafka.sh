@@ -143,6 +143,15 @@ ports_free() { # FIRST N
   done
 }
 
+# A process that was killed loses its name before its sockets.
+await_free() { # FIRST N
+  local end=$((SECONDS + 5))
+  until ports_free "$1" "$2"; do
+    ((SECONDS < end)) || return 1
+    sleep 0.1
+  done
+}
+
 free_port() { # N: below the range from which the kernel gives ports to clients
   local port attempt
   for ((attempt = 0; attempt < 100; attempt++)); do
@@ -252,7 +261,7 @@ start() { # N, or empty
       '') [[ -f $DIR/port ]] || echo 19092 >"$DIR/port" ;;
       *) echo "$wanted" >"$DIR/port" ;;
     esac
-    if [[ $wanted != keep && $wanted != 0 ]] && ! ports_free "$(<"$DIR/port")" "$n"; then
+    if [[ $wanted != keep && $wanted != 0 ]] && ! await_free "$(<"$DIR/port")" "$n"; then
       die "something else listens on a port from $(<"$DIR/port") to $(($(<"$DIR/port") + 2 * n - 1)): choose another --port"
     fi
     echo "$n" >"$DIR/brokers"

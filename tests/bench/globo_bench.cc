@@ -204,11 +204,11 @@ int main(int argc, char** argv) {
   for (const auto& [name, batch_ms] :
        {std::pair("live", int64_t{0}), {"batch1h", kHourMs}, {"batch6h", 6 * kHourMs}, {"batch24h", kDayMs}}) {
     const Figures figures = Replay(clicks, batch_ms, {3, 9}, options);
-    report.Add(absl::StrFormat("freshness/globo_%s_hr_at_20", name), figures.hit_rate, "ratio");
-    report.Add(absl::StrFormat("freshness/globo_%s_mrr_at_20", name), figures.mrr, "ratio");
+    report.Add(absl::StrFormat("globo_%s_hr_at_20", name), figures.hit_rate, "ratio");
+    report.Add(absl::StrFormat("globo_%s_mrr_at_20", name), figures.mrr, "ratio");
     if (batch_ms == 0) {
-      report.Add("freshness/globo_live_query_us", figures.query_us, "us");
-      report.Add("freshness/globo_live_update_us", figures.update_us, "us");
+      report.Add("globo_live_query_us", figures.query_us, "us");
+      report.Add("globo_live_update_us", figures.update_us, "us");
     }
   }
   return 0;

@@ -69,7 +69,7 @@ out=build/bench/$name$( ((smoke)) && echo -smoke || true).jsonl
 if ((smoke)); then
   jq -es 'length > 0 and all(.[];
     (.bench | type == "string") and (.metric | type == "string") and (.unit | type == "string")
-    and (.value | type == "number" and . > 0)
+    and (.value | type == "number" and . >= 0)
     and (has("peer") as $p | ($p | not) or ((.peer_value | type == "number" and . > 0) and (.ratio | type == "number" and . > 0))))' \
     "$out" >/dev/null || { echo "tests/bench/run.sh: malformed output in $out" >&2; exit 1; }
 fi
