@@ -61,25 +61,6 @@ bool ReadAttribute(wire::Reader& reader, EventFields* fields) {
 
 }  // namespace
 
-bool IsPlainText(absl::string_view text) {
-  // Eight bytes at once: the sum overflows into the top bit for 0x7f and more, the difference for less than 0x20.
-  constexpr uint64_t kOnes = 0x0101010101010101;
-  constexpr uint64_t kTops = 0x8080808080808080;
-  const char* at = text.data();
-  size_t left = text.size();
-  uint64_t bad = 0;
-  for (; left >= sizeof(uint64_t); at += sizeof(uint64_t), left -= sizeof(uint64_t)) {
-    uint64_t word;
-    std::memcpy(&word, at, sizeof(word));
-    bad |= word | (word + kOnes) | (word - kOnes * 0x20);
-  }
-  for (; left > 0; ++at, --left) {
-    const auto byte = static_cast<uint8_t>(*at);
-    if (byte < 0x20 || byte >= 0x7f) return false;
-  }
-  return (bad & kTops) == 0;
-}
-
 EventFields FieldsOf(const v1::Event& message) {
   EventFields fields;
   fields.user_id = message.user_id();

@@ -34,9 +34,6 @@ struct EventFields {
   absl::string_view experiment_bucket;
 };
 
-// True for text of printable ASCII alone: it is UTF-8 without control characters.
-bool IsPlainText(absl::string_view text);
-
 EventFields FieldsOf(const v1::Event& message);
 
 // The same from the bytes of a message, for all that producers usually write. False: the bytes hold something that only

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "common/event/utf8.h"
 #include "common/status/status_macros.h"
 #include "common/wire/wire.h"
 #include "glog/logging.h"
@@ -58,6 +59,71 @@ void WriteFact(int field, const FactView& fact, std::string* to) {
   at = WriteText(v1::Fact::kSessionIdFieldNumber, fact.session_id, at);
   at = WriteText(v1::Fact::kTextFieldNumber, fact.text, at);
   WriteInt(v1::Fact::kRecordTimeUnixMsFieldNumber, fact.record_time_unix_ms, at);
+}
+
+// Three numbers, which are nobody's business here; only that they can be read.
+bool IsPosition(absl::string_view bytes) {
+  wire::Reader reader(bytes);
+  char tag = 0;
+  uint64_t number = 0;
+  while (!reader.done()) {
+    if (!reader.ReadByte(&tag) || !reader.ReadVarint(&number)) return false;
+    if (tag != wire::VarintTag(v1::ViewPosition::kAppliedOffsetFieldNumber) &&
+        tag != wire::VarintTag(v1::ViewPosition::kGroupGenerationFieldNumber) &&
+        tag != wire::VarintTag(v1::ViewPosition::kFloorFieldNumber)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool ReadText(wire::Reader& reader, absl::string_view* text) {
+  return reader.ReadText(text) && (IsPlainText(*text) || IsUtf8(*text));
+}
+
+// As WriteFact writes it; false for what only the parser of protobuf may decide on.
+bool ReadFact(absl::string_view bytes, FactView* fact) {
+  wire::Reader reader(bytes);
+  int64_t number = 0;
+  bool ok = true;
+  while (ok && !reader.done()) {
+    char tag = 0;
+    reader.ReadByte(&tag);
+    switch (tag) {
+      case wire::VarintTag(v1::Fact::kKindFieldNumber):
+        ok = reader.ReadInt64(&number);
+        fact->kind = static_cast<EventType>(static_cast<int32_t>(number));
+        break;
+      case wire::LengthTag(v1::Fact::kItemIdFieldNumber):
+        ok = ReadText(reader, &fact->item_id);
+        break;
+      case wire::VarintTag(v1::Fact::kEventTimeUnixMsFieldNumber):
+        ok = reader.ReadInt64(&fact->event_time_unix_ms);
+        break;
+      case wire::VarintTag(v1::Fact::kOffsetFieldNumber):
+        ok = reader.ReadInt64(&number);
+        fact->offset = Offset{number};
+        break;
+      case wire::VarintTag(v1::Fact::kValueMicrosFieldNumber):
+        ok = reader.ReadInt64(&fact->value_micros);
+        break;
+      case wire::VarintTag(v1::Fact::kQuantityMicrosFieldNumber):
+        ok = reader.ReadInt64(&fact->quantity_micros);
+        break;
+      case wire::LengthTag(v1::Fact::kSessionIdFieldNumber):
+        ok = ReadText(reader, &fact->session_id);
+        break;
+      case wire::LengthTag(v1::Fact::kTextFieldNumber):
+        ok = ReadText(reader, &fact->text);
+        break;
+      case wire::VarintTag(v1::Fact::kRecordTimeUnixMsFieldNumber):
+        ok = reader.ReadInt64(&fact->record_time_unix_ms);
+        break;
+      default:
+        return false;
+    }
+  }
+  return ok;
 }
 
 }  // namespace
@@ -201,7 +267,58 @@ absl::StatusOr<LiveUser> LiveUser::FromProto(const v1::SpeedView& view) {
   return user;
 }
 
+bool LiveUser::ReadBytes(absl::string_view bytes) {
+  wire::Reader reader(bytes);
+  uint64_t number = 0;
+  int64_t truncated_end = 0;
+  bool truncated = false;
+  absl::string_view content;
+  absl::string_view hashes;
+  absl::string_view times;
+  while (!reader.done()) {
+    char tag = 0;
+    FactView fact;
+    reader.ReadByte(&tag);
+    switch (tag) {
+      case wire::LengthTag(v1::SpeedView::kPositionFieldNumber):
+        if (!reader.ReadText(&content) || !IsPosition(content)) return false;
+        break;
+      case wire::LengthTag(v1::SpeedView::kFactsFieldNumber):
+        if (!reader.ReadText(&content) || !ReadFact(content, &fact) || !Restore(fact, "", &facts_).ok()) return false;
+        break;
+      case wire::LengthTag(v1::SpeedView::kRecentFieldNumber):
+        if (!reader.ReadText(&content) || !ReadFact(content, &fact) || !Restore(fact, "", &recent_).ok()) return false;
+        break;
+      case wire::LengthTag(v1::SpeedView::kRecentIdHashesFieldNumber):
+        if (!hashes.empty() || !reader.ReadText(&hashes)) return false;
+        break;
+      case wire::LengthTag(v1::SpeedView::kRecentIdRecordTimesUnixMsFieldNumber):
+        if (!times.empty() || !reader.ReadText(&times)) return false;
+        break;
+      case wire::VarintTag(v1::SpeedView::kTruncatedFieldNumber):
+        if (!reader.ReadVarint(&number)) return false;
+        truncated = number != 0;
+        break;
+      case wire::VarintTag(v1::SpeedView::kTruncatedEndOffsetFieldNumber):
+        if (!reader.ReadInt64(&truncated_end)) return false;
+        break;
+      default:
+        return false;
+    }
+  }
+  wire::Reader hash_reader(hashes);
+  wire::Reader time_reader(times);
+  for (int64_t last = std::numeric_limits<int64_t>::min(); !hash_reader.done();) {
+    int64_t time = 0;
+    if (!hash_reader.ReadFixed64(&number) || !time_reader.ReadInt64(&time) || time < last) return false;
+    recent_ids_.Add(number, time);
+    last = time;
+  }
+  return time_reader.done() && FinishRestore(truncated, truncated_end).ok();
+}
+
 absl::StatusOr<LiveUser> LiveUser::FromBytes(absl::string_view bytes) {
+  if (LiveUser user; user.ReadBytes(bytes)) return user;
   v1::SpeedView view;
   if (!view.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return absl::DataLossError("not a speed view");

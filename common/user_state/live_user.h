@@ -72,6 +72,8 @@ class LiveUser {
  private:
   static constexpr int64_t kNeverForgotten = std::numeric_limits<int64_t>::min();
 
+  // Takes over what usual bytes of a view say; false where FromProto has to decide.
+  bool ReadBytes(absl::string_view bytes);
   // What FromProto and FromBytes do with each fact and at the end.
   absl::Status Restore(const FactView& fact, absl::string_view field, PackedFacts* facts);
   absl::Status FinishRestore(bool truncated, int64_t truncated_end);

@@ -75,12 +75,18 @@ std::vector<std::string> FuzzSeeds() {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace tributary;
   v1::SpeedView view;
-  if (!view.ParseFromArray(data, static_cast<int>(size))) return 0;
+  const auto from_bytes = LiveUser::FromBytes({reinterpret_cast<const char*>(data), size});
+  if (!view.ParseFromArray(data, static_cast<int>(size))) {
+    CHECK(absl::IsDataLoss(from_bytes.status())) << from_bytes.status();
+    return 0;
+  }
   const auto user = LiveUser::FromProto(view);
+  CHECK(from_bytes.status() == user.status()) << from_bytes.status();
   if (!user.ok()) {
     CHECK(absl::IsInvalidArgument(user.status()));
     return 0;
   }
+  CHECK(fuzz::Written(*from_bytes) == fuzz::Written(*user)) << "read straight from the bytes it says something else";
   v1::SpeedView written;
   user->ToProto(&written);
   const auto again = LiveUser::FromProto(written);

@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/event/event_fields.h"
+#include "common/event/utf8.h"
 #include "tests/reference/seed.h"
 
 namespace tributary {

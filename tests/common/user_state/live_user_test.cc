@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <gmock/gmock.h>
+#include <google/protobuf/stubs/logging.h>
 #include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
 
@@ -308,6 +309,40 @@ TEST(LiveUserPropertyTest, TheBytesAreWhatProtobufWrites) {
       ASSERT_TRUE(Same(*restored, user));
     }
   }
+}
+
+TEST(LiveUserPropertyTest, DamagedBytesAreReadAsTheParserOfProtobufReadsThem) {
+  google::protobuf::LogSilencer silent;
+  const uint64_t seed = reference::TestSeed();
+  std::mt19937_64 random(seed);
+  int read = 0;
+  for (uint64_t run = 0; run < 100; ++run) {
+    RandomLife life(seed + run);
+    LiveUser user;
+    for (int step = 0; step < 20; ++step) {
+      const RandomLife::Step next = life.Next();
+      user.Apply(next.event, next.offset, next.record_time, kMany);
+    }
+    user.Trim(life.RandomFloor(), 0);
+    std::string bytes;
+    user.AppendBytes(&bytes);
+    for (int damage = 0; damage < 200; ++damage) {
+      std::string damaged = bytes.substr(0, random() % 3 == 0 ? random() % (bytes.size() + 1) : bytes.size());
+      if (!damaged.empty()) damaged[random() % damaged.size()] = static_cast<char>(random());
+      const auto got = LiveUser::FromBytes(damaged);
+      v1::SpeedView view;
+      if (!view.ParseFromString(damaged)) {
+        ASSERT_TRUE(absl::IsDataLoss(got.status())) << got.status();
+        continue;
+      }
+      const auto wanted = LiveUser::FromProto(view);
+      ASSERT_EQ(got.status(), wanted.status());
+      if (!got.ok()) continue;
+      ++read;
+      ASSERT_TRUE(Same(*got, *wanted)) << "run=" << run << " damage=" << damage;
+    }
+  }
+  EXPECT_GT(read, 1000);
 }
 
 }  // namespace
