@@ -55,7 +55,8 @@ struct ServingLayer::Impl {
                     policy, clock, live, context, trends, [this] { return follower.log_reachable(); }),
         watches(static_cast<size_t>(config.serving().max_watchers()), recommender, live, context),
         snapshots({.snapshots_dir = config.storage().snapshots_dir(),
-                   .block_cache_bytes = config.serving().block_cache_bytes()},
+                   .block_cache_bytes = config.serving().block_cache_bytes(),
+                   .fold_in_bytes = config.serving().fold_in_bytes()},
                   policy, clock, live, context, metrics) {}
 
   bool Ready() const {
@@ -112,6 +113,7 @@ struct ServingLayer::Impl {
   void FollowTrends() {
     do {
       trends.RunOnce(clock.Now());
+      trends.Resolve(clock.Now(), context);
     } while (!WaitForStop(kTrendsInterval));
   }
 

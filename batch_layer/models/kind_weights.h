@@ -1,14 +1,11 @@
 #ifndef TRIBUTARY_BATCH_LAYER_MODELS_KIND_WEIGHTS_H_
 #define TRIBUTARY_BATCH_LAYER_MODELS_KIND_WEIGHTS_H_
 
-#include <array>
-
-#include "tributary/v1/event.pb.h"
+#include "common/user_state/observations.h"
 
 namespace tributary::batch {
 
-// What one event of a kind says for its item, >= 0; 0: nothing. By EventType.
-using KindWeights = std::array<float, v1::EventType_ARRAYSIZE>;
+using tributary::KindWeights;
 
 // The defaults of BatchConfig.kind_weights: a purchase says most, then what comes before it. What takes something back or
 // is not about liking (return, dislike, adjustment, impression ...) says nothing for an item.

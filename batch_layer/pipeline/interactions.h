@@ -14,10 +14,7 @@ namespace tributary::batch {
 // The configured weights; a kind that is not named has 0.
 KindWeights WeightsOf(const v1::BatchConfig& config);
 
-// Appends what a user's long-term state says for items, as row `row`: per item the sum of the weights of its kinds, and the
-// time of its latest decision. A purchase that was returned says nothing; an item whose latest opinion (like, dislike,
-// rating) is a dislike, or a rating of at most `dislike_rating_at_most`, says nothing at all; nor do decisions before
-// `since_unix_ms`.
+// Appends what common/user_state/observations.h says of a user, as row `row`.
 void AppendObservations(const UserHistory& history, uint32_t row, const KindWeights& weights, double dislike_rating_at_most,
                         int64_t since_unix_ms, std::vector<Observation>* observations);
 

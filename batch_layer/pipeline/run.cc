@@ -325,6 +325,13 @@ class BatchRun {
         entry->set_source(source);
         entry->set_weight(weight);
       }
+      v1::FoldIn* const fold_in = manifest.mutable_fold_in();
+      *fold_in->mutable_kind_weights() = config_.batch().kind_weights();
+      fold_in->set_dislike_rating_at_most(config_.merge().dislike_rating_at_most());
+      if (views_.learned_since_unix_ms) {
+        fold_in->set_since_unix_ms(*views_.learned_since_unix_ms);
+      }
+      fold_in->set_list_length(config_.batch().list_length());
     }
     return manifest;
   }

@@ -142,6 +142,9 @@ class EventPass {
     }
     TRIBUTARY_RETURN_IF_ERROR(dataset_.events.ForEachSlice([this](const EventSlice& slice) { return Visit(slice); }));
     views_.sessions = sessions_;
+    if (batch_.learn_from_days() != 0) {
+      views_.learned_since_unix_ms = since_unix_ms_;
+    }
     return absl::OkStatus();
   }
 

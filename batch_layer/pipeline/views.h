@@ -28,6 +28,7 @@ struct Views {
   std::map<std::string, std::vector<ScoredItem>> popular;   // By scope.
   int64_t new_items = 0;                                // That nobody touched, placed by category and label.
   int64_t sessions = 0;
+  std::optional<int64_t> learned_since_unix_ms;         // Of event time; unset: from the beginning.
   SessionIndexArrays session_index;
 };
 

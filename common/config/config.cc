@@ -174,6 +174,7 @@ v1::Config DefaultConfig() {
   serving->set_http_connections(64);
   serving->set_max_watchers(10'000);
   serving->set_max_queue_ms(200);
+  serving->set_fold_in_bytes(64LL << 20);
   serving->set_live_sessions_bytes(256LL << 20);
 
   auto* merge = config.mutable_merge();
@@ -260,6 +261,7 @@ absl::Status ValidateConfig(const v1::Config& config) {
       {"serving.http_connections", double(serving.http_connections()), 1, 1000},
       {"serving.max_watchers", double(serving.max_watchers()), 0, 1e6},
       {"serving.max_queue_ms", double(serving.max_queue_ms()), 1, 60000},
+      {"serving.fold_in_bytes", double(serving.fold_in_bytes()), 1 << 20, 1e13},
       {"serving.live_sessions_bytes", double(serving.live_sessions_bytes()), 1 << 20, 1e13},
       {"merge.max_category_boost", merge.max_category_boost(), 0, 1000},
       {"merge.purchase_suppression_days", double(merge.purchase_suppression_days()), 0, 36600},

@@ -282,17 +282,22 @@ void Merger::AddPins() {
 
 void Merger::AddLadder() {
   double weight = in_.weights.fallback;
-  if (!Enough() && !in_.segment.empty()) {
+  if (!Enough() && in_.views != nullptr && !in_.segment.empty()) {
     if (const absl::Span<const ScoredItem> list = in_.views->PopularAmong(in_.segment); !list.empty()) {
       AddPopular(list, CandidateSource::kSegmentPopular, weight, kLadderBatch);
       weight *= kLowerStep;
     }
   }
-  if (!Enough()) {
+  if (!Enough() && in_.views != nullptr) {
     AddCategoryPopular(weight);
   }
-  if (!Enough()) {
-    AddPopular(in_.views->Popular(), CandidateSource::kPopular, weight * kLowerStep, kLadderBatch);
+  weight *= kLowerStep;
+  if (!Enough() && !in_.trending.empty()) {
+    AddPopular(in_.trending, CandidateSource::kTrending, weight, kLadderBatch);
+    weight *= kLowerStep;
+  }
+  if (!Enough() && in_.views != nullptr) {
+    AddPopular(in_.views->Popular(), CandidateSource::kPopular, weight, kLadderBatch);
   }
 }
 

@@ -112,6 +112,7 @@ struct MergeInput {
   const RuleSet* rules = nullptr;            // Null: none.
   const CandidateViews* views = nullptr;     // Null: no snapshot.
   const SessionNeighbours* sessions = nullptr;       // Null: the session is continued by its items' neighbours alone.
+  absl::Span<const ScoredItem> trending;             // What was acted on most in the last hours, best first.
   const LiveSessionIndex* live_sessions = nullptr;   // Beside those of `sessions`; null: none.
   const MergePolicy* policy = nullptr;       // Required.
   SourceWeights weights;
@@ -224,7 +225,8 @@ class MergeScratch {
 // Session: what the user did last without a break (common/event/session.h), within 24 h, then recent items, basket and
 //          current item: its best 100 candidates by session neighbours, or where those know nothing by the neighbours of
 //          the latest items.
-// Ladder:  while there are not enough: popular among the user's segment, then in the user's categories, then overall.
+// Ladder:  while there are not enough: popular among the user's segment, then in the user's categories, trending, then
+//          popular overall.
 // Seam:    a live fact has a long-term effect only at or above its partition's W; its short-term effect (category
 //          boosts) is a function of event time alone (design.md, the seam law). FORGET hides older facts of every kind.
 // Determinism: the same sets of facts, lists and rules give the same answer, in whatever order they come.

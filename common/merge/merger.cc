@@ -83,7 +83,7 @@ absl::Status Merger::Run() {
     if (in_.rules != nullptr) {
       AddPins();
     }
-    if (in_.views != nullptr) {
+    if (in_.views != nullptr || !in_.trending.empty()) {
       AddLadder();
     }
   }

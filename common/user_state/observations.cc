@@ -16,8 +16,8 @@ void AppendObservations(const UserHistory& history, const ObservationOptions& op
     const absl::Span<const Decision> decisions = all.subspan(begin, end - begin);
     const Decision* const opinion = LatestOf(decisions, {v1::LIKE, v1::DISLIKE, v1::RATING});
     if (opinion != nullptr &&
-        (opinion->kind == v1::DISLIKE ||
-         (opinion->kind == v1::RATING && static_cast<double>(opinion->value_micros) <= options.dislike_rating_at_most * 1e6))) {
+        (opinion->kind == v1::DISLIKE || (opinion->kind == v1::RATING && static_cast<double>(opinion->value_micros) <=
+                                                                             options.dislike_rating_at_most * 1e6))) {
       continue;
     }
     const Decision* const trade = LatestOf(decisions, {v1::PURCHASE, v1::RETURN});

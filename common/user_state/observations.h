@@ -17,8 +17,8 @@ using KindWeights = std::array<float, v1::EventType_ARRAYSIZE>;
 // What a user's long-term state says for an item.
 struct ItemObservation {
   ItemNumber item{};
-  float weight = 0;                   // > 0
-  int64_t latest_unix_ms = 0;         // Of its decisions.
+  float weight = 0;            // > 0
+  int64_t latest_unix_ms = 0;  // Of its decisions.
 };
 
 // How the models see a user, for training and for folding a user in.
@@ -28,9 +28,9 @@ struct ObservationOptions {
   int64_t since_unix_ms = INT64_MIN;
 };
 
-// Appends by ascending item: the sum of the weights of its kinds. A purchase that was returned says nothing; an item whose
-// latest opinion (like, dislike, rating) is a dislike, or a rating of at most `dislike_rating_at_most`, says nothing at all;
-// nor do decisions before `since_unix_ms`.
+// Appends by ascending item: the sum of the weights of its kinds. A purchase that was returned says nothing; an item
+// whose latest opinion (like, dislike, rating) is a dislike, or a rating of at most `dislike_rating_at_most`, says
+// nothing at all; nor do decisions before `since_unix_ms`.
 void AppendObservations(const UserHistory& history, const ObservationOptions& options,
                         std::vector<ItemObservation>* observations);
 

@@ -15,6 +15,11 @@ absl::StatusOr<std::shared_ptr<const LoadedSnapshot>> LoadedSnapshot::Load(const
       snapshot->reader_, SnapshotReader::Open(options.snapshots_dir, generation, SnapshotReader::Verify::kChecksums,
                                               options.block_cache_bytes));
   TRIBUTARY_RETURN_IF_ERROR(snapshot->Decode());
+  const SnapshotReader& reader = *snapshot->reader_;
+  if (reader.factors() != nullptr && reader.manifest().has_fold_in()) {
+    snapshot->fold_in_ =
+        std::make_unique<const FoldIn>(*reader.factors(), reader.manifest().fold_in(), options.fold_in_bytes);
+  }
   snapshot->weights_ = ResolveWeights(snapshot->reader_->manifest(), policy);
   return snapshot;
 }

@@ -17,6 +17,7 @@
 #include "common/merge/policy.h"
 #include "common/sessions/session_neighbours.h"
 #include "common/snapshot/snapshot.h"
+#include "serving_layer/context/fold_in.h"
 
 namespace tributary::serving {
 
@@ -28,6 +29,7 @@ class LoadedSnapshot final : public CandidateViews {
   struct Options {
     std::string snapshots_dir;
     int64_t block_cache_bytes = 0;
+    int64_t fold_in_bytes = int64_t{64} << 20;   // Of lists of users who have acted since W.
   };
 
   // Opens, verifies every checksum, decodes and warms. Takes seconds for a large snapshot; memory only, no locks.
@@ -49,6 +51,8 @@ class LoadedSnapshot final : public CandidateViews {
   const Catalogue& catalogue() const { return *catalogue_; }
   // Over its session index, as it lies there; over none where it has none.
   const SessionNeighbours& sessions() const { return *sessions_; }
+  // Null: the snapshot does not say how.
+  const FoldIn* fold_in() const { return fold_in_.get(); }
   // Over no stored sessions: for live ones alone.
   static const SessionNeighbours& NoSessions();
 
@@ -72,6 +76,7 @@ class LoadedSnapshot final : public CandidateViews {
   std::unique_ptr<SnapshotReader> reader_;
   std::shared_ptr<const Catalogue> catalogue_;
   std::optional<SessionNeighbours> sessions_;
+  std::unique_ptr<const FoldIn> fold_in_;
   std::vector<ScoredItem> popular_;
   std::vector<std::vector<ScoredItem>> popular_in_;   // By category number.
   absl::flat_hash_map<std::string, std::vector<ScoredItem>> popular_among_;   // By segment of users.

@@ -91,6 +91,22 @@ void ItemTrends::Count(const SegmentCounts& counts, int64_t sign) {
   });
 }
 
+void ItemTrends::Resolve(absl::Time now, const ContextPublisher& context) {
+  const std::shared_ptr<const List> top = Top(now, kLadderWindow);
+  ServingContext current;
+  {
+    EpochGuard guard;
+    current = context.context();
+  }
+  auto resolved = std::make_unique<ForLadder>(ForLadder{.snapshot = current.snapshot, .list = {}});
+  for (size_t i = 0; i < top->size() && resolved->list.size() < kLadderLength; ++i) {
+    if (const std::optional<ItemNumber> item = current.catalogue->Find((*top)[i].first)) {
+      resolved->list.push_back({*item, static_cast<float>((*top)[i].second)});
+    }
+  }
+  for_ladder_.Publish(std::move(resolved));
+}
+
 std::shared_ptr<const ItemTrends::List> ItemTrends::Top(absl::Time now, absl::Duration window) {
   const std::pair<int64_t, int64_t> range = {QuarterHour(absl::ToUnixMillis(now - window)),
                                              QuarterHour(absl::ToUnixMillis(now))};

@@ -12,6 +12,8 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
 #include "common/sync/mutex.h"
+#include "common/sync/rcu.h"
+#include "serving_layer/context/context_publisher.h"
 #include "serving_layer/live_state/live_state.h"
 
 namespace tributary::serving {
@@ -35,15 +37,32 @@ class ItemTrends {
 
   // Takes in what changed.
   void RunOnce(absl::Time now);
+  // Takes the list of kLadderWindow as it is by now for the items of the current context. Without an EpochGuard open. In
+  // RunOnce's thread.
+  void Resolve(absl::Time now, const ContextPublisher& context);
+  // That list, for the fallback ladder: best first, at most kLadderLength; empty: there is none for this snapshot's numbers.
+  // Never waits. Valid while the caller's EpochGuard is open.
+  absl::Span<const ScoredItem> Resolved(const ServingContext& context) const {
+    const ForLadder* const resolved = for_ladder_.Load();
+    return resolved != nullptr && resolved->snapshot == context.snapshot ? absl::MakeConstSpan(resolved->list)
+                                                                         : absl::Span<const ScoredItem>();
+  }
   // The quarter-hours from the one of `now - window` to that of `now`, both in. Window: up to 24 h.
   std::shared_ptr<const List> Top(absl::Time now, absl::Duration window);
 
  private:
+  static constexpr absl::Duration kLadderWindow = absl::Hours(2);
+  static constexpr size_t kLadderLength = 500;
+  struct ForLadder {
+    std::shared_ptr<const LoadedSnapshot> snapshot;   // Whose numbers they are; those of items that only the topic has follow it.
+    std::vector<ScoredItem> list;
+  };
   using Quarter = absl::flat_hash_map<std::string, int64_t>;
 
   void Count(const SegmentCounts& counts, int64_t sign);
 
   const LiveState& live_;
+  Rcu<ForLadder> for_ladder_;
   std::vector<LiveSegments> counted_;                 // By partition; RunOnce's thread alone.
   Mutex mutex_;
   int64_t first_quarter_ ABSL_GUARDED_BY(mutex_) = 0;   // Older ones are not kept.

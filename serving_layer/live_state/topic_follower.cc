@@ -38,6 +38,8 @@ TopicFollower::TopicFollower(Options options, EventLog& log, const Clock& clock,
                                      "Records of the followed topics that could not be read and were skipped.")),
       sessions_(metrics.AddGauge("tributary_serving_live_sessions",
                                  "Sessions that the snapshot has not counted, in memory.")),
+      fold_in_bytes_(metrics.AddGauge("tributary_serving_memory_bytes", "Memory, about, by what it is for.",
+                                      {{"part", "fold_in"}})),
       session_bytes_(metrics.AddGauge("tributary_serving_memory_bytes", "Memory, about, by what it is for.",
                                       {{"part", "live_sessions"}})),
       users_(metrics.AddGauge("tributary_serving_live_users", "Users with a live view in memory.")),
@@ -110,6 +112,12 @@ absl::Status TopicFollower::TakeFinding(const LogWatch::Finding& finding) {
 void TopicFollower::SetGauges(absl::Time now) {
   users_.Set(static_cast<double>(live_.user_count()));
   sessions_.Set(static_cast<double>(live_.sessions().size()));
+  {
+    EpochGuard guard;
+    const ServingContext& context = context_.context();
+    const FoldIn* const fold_in = context.snapshot != nullptr ? context.snapshot->fold_in() : nullptr;
+    fold_in_bytes_.Set(fold_in != nullptr ? static_cast<double>(fold_in->memo_bytes()) : 0);
+  }
   session_bytes_.Set(static_cast<double>(live_.sessions().bytes()));
   const std::vector<LivePartitionState>& live = live_.next_partitions();
   EpochGuard guard;

@@ -96,6 +96,7 @@ class TopicFollower {
   Counter& records_;
   Counter& unreadable_;
   Gauge& sessions_;
+  Gauge& fold_in_bytes_;
   Gauge& session_bytes_;
   Gauge& users_;
 

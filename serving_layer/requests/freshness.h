@@ -19,6 +19,7 @@ struct RequestView {
   const ServingContext& context;
   const LivePartitions& live;
   const LiveSessionIndex* live_sessions = nullptr;   // Null: none beside this context.
+  absl::Span<const ScoredItem> trending = {};        // For the fallback ladder.
   absl::Time now;
   std::optional<absl::Time> as_of = std::nullopt;   // Before `now`: what ages, windows and availability are counted to.
   bool log_reachable = true;

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <iterator>
+#include <xxhash.h>
+
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -63,7 +66,10 @@ void MergeRequest::Begin(MergeKind kind, const RequestView& view, const MergePol
   input_.policy = &policy;
   context_ = &view.context;
   input_.sessions = &view.context.sessions();
-  input_.live_sessions = view.as_of ? nullptr : view.live_sessions;   // They are as of now.
+  if (!view.as_of) {   // They are as of now.
+    input_.live_sessions = view.live_sessions;
+    input_.trending = view.trending;
+  }
   if (const LoadedSnapshot* snapshot = view.context.snapshot.get(); snapshot != nullptr) {
     input_.views = snapshot;
     input_.weights = snapshot->weights();
@@ -78,10 +84,13 @@ void MergeRequest::Begin(MergeKind kind, const RequestView& view, const MergePol
 }
 
 absl::Status MergeRequest::SetUser(absl::string_view user_id, const LiveState& live, const ContextPublisher& context) {
+  bool tracked = true;
   if (const UserInfo* info = context.FindUser(user_id); info != nullptr) {
     input_.segment = info->segment;
+    tracked = info->consent != v1::CONSENT_NO_TRACKING;
   }
-  if (const LiveUserViews* views = live.FindUser(user_id); views != nullptr) {
+  const LiveUserViews* const views = live.FindUser(user_id);
+  if (views != nullptr) {
     PartitionsOf(*views, *context_, &live_);
     if (past_) {
       past_facts_.clear();
@@ -97,6 +106,11 @@ absl::Status MergeRequest::SetUser(absl::string_view user_id, const LiveState& l
     return absl::OkStatus();
   }
   TRIBUTARY_RETURN_IF_ERROR(CheckFloor(*snapshot_, live.partitions()));
+  TRIBUTARY_RETURN_IF_ERROR(ReadStored(user_id));
+  return views != nullptr && tracked ? FoldIn(*views) : absl::OkStatus();
+}
+
+absl::Status MergeRequest::ReadStored(absl::string_view user_id) {
   const absl::Status found = snapshot_->reader().FindUser(user_id, &snapshot_user_);
   if (absl::IsNotFound(found)) {
     return absl::OkStatus();
@@ -119,6 +133,48 @@ absl::Status MergeRequest::SetUser(absl::string_view user_id, const LiveState& l
   input_.personal = personal_;
   TRIBUTARY_RETURN_IF_ERROR(history_.Assign(snapshot_user_.profile()));
   input_.history = &history_;
+  return absl::OkStatus();
+}
+
+// What the user's facts are a function of, beside the snapshot.
+uint64_t MergeRequest::VersionOf(const LiveUserViews& views) {
+  uint64_t version = 0;
+  for (const auto& view : views.views) {
+    const int64_t parts[] = {Value(view->partition), Value(view->order.applied)};
+    version = XXH64(parts, sizeof(parts), version);
+  }
+  return version;
+}
+
+absl::Status MergeRequest::FoldIn(const LiveUserViews& views) {
+  const serving::FoldIn* const fold_in = snapshot_->fold_in();
+  const bool wanted = input_.kind == MergeKind::kRecommend || input_.kind == MergeKind::kScore;
+  const bool acted = std::any_of(live_.begin(), live_.end(), [](const LivePartition& partition) {
+    return !partition.facts.empty() && partition.facts.back().offset >= partition.watermark;
+  });
+  if (fold_in == nullptr || !wanted || !acted) {
+    return absl::OkStatus();
+  }
+  const uint64_t version = VersionOf(views);
+  if (const serving::FoldIn::Memo* const memo = past_ ? nullptr : fold_in->Find(input_.user_key, version)) {
+    if (memo->changed) {
+      input_.personal = memo->list;
+    }
+    return absl::OkStatus();
+  }
+  if (input_.history == nullptr) {
+    history_.Clear();
+  }
+  TRIBUTARY_RETURN_IF_ERROR(ReadUser(&history_now_, &facts_));
+  serving::FoldIn::Memo memo{.user = input_.user_key, .version = version};
+  memo.changed = fold_in->List(history_, history_now_, &fold_in_, &memo.list);
+  if (memo.changed) {
+    personal_ = memo.list;
+    input_.personal = personal_;
+  }
+  if (!past_) {
+    fold_in->Keep(std::move(memo));
+  }
   return absl::OkStatus();
 }
 

@@ -54,6 +54,11 @@ class MergeRequest {
   void WriteItem(const MergedItem& merged, absl::Time now, v1::RecommendedItem* item) const;
 
  private:
+  // The snapshot's list and history.
+  absl::Status ReadStored(absl::string_view user_id);
+  // The list of a user who has acted since W.
+  absl::Status FoldIn(const LiveUserViews& views);
+  static uint64_t VersionOf(const LiveUserViews& views);
   // Those up to input_.now_unix_ms, by event time; valid until the next user.
   absl::Span<const Fact> PastFacts(absl::Span<const Fact> facts);
   // Numbers of the names that the catalogue knows; the others have none.
@@ -67,6 +72,9 @@ class MergeRequest {
   v1::SnapshotUser snapshot_user_;
   UserHistory history_;
   std::vector<ScoredItem> personal_;
+  UserHistory history_now_;          // With what is live, and the facts: while the user is folded in.
+  std::vector<LiveFact> facts_;
+  serving::FoldIn::Scratch fold_in_;
   std::vector<LivePartition> live_;
   bool past_ = false;
   std::deque<std::vector<Fact>> past_facts_;   // What live_ points to, when past_.

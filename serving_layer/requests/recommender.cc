@@ -101,6 +101,7 @@ RequestView Recommender::View() const {
   return {.context = context,
           .live = live_.partitions(),
           .live_sessions = live_.sessions().Of(context),
+          .trending = trends_.Resolved(context),
           .now = clock_.Now(),
           .log_reachable = log_reachable_(),
           .stale_after = options_.stale_after};

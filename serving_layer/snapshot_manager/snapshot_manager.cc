@@ -84,7 +84,9 @@ SnapshotSituation SnapshotManager::Look() const {
 
 void SnapshotManager::Load(Generation generation) {
   absl::StatusOr<std::shared_ptr<const LoadedSnapshot>> snapshot = LoadedSnapshot::Load(
-      {.snapshots_dir = options_.snapshots_dir, .block_cache_bytes = options_.block_cache_bytes}, generation, policy_);
+      {.snapshots_dir = options_.snapshots_dir, .block_cache_bytes = options_.block_cache_bytes,
+       .fold_in_bytes = options_.fold_in_bytes},
+      generation, policy_);
   if (!snapshot.ok()) {
     return Refuse(generation, snapshot.status());
   }

@@ -59,7 +59,7 @@ std::vector<Click> ReadClicks() {
   return clicks;
 }
 
-// Ten days of a site whose articles live for some hours.
+// Ten days of a site whose articles live for a day and a half.
 std::vector<Click> Synthetic() {
   std::mt19937_64 random(1);
   std::vector<Click> clicks;
@@ -67,7 +67,7 @@ std::vector<Click> Synthetic() {
     const int64_t begin = static_cast<int64_t>(random() % static_cast<uint64_t>(10 * kDayMs));
     for (uint32_t i = 0; i < 2 + s % 4; ++i) {
       const int64_t time = begin + i * int64_t{30'000};
-      clicks.push_back({time, s, static_cast<uint32_t>(time / (3 * kHourMs) * 5 + static_cast<int64_t>(random() % 5))});
+      clicks.push_back({time, s, static_cast<uint32_t>(time / (36 * kHourMs) * 20 + static_cast<int64_t>(random() % 20))});
     }
   }
   std::stable_sort(clicks.begin(), clicks.end(),

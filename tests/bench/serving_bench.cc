@@ -2,8 +2,9 @@
 // in CPU time, beside an empty grpc++ handler that builds the same message. Server on core 0, client on core 1, each a
 // process of its own; the peer is the faster of the callback API and completion queues; the three servers take turns,
 // and each figure is the median of its turns. Users are uniform over a synthetic snapshot, a tenth of them has live
-// facts; nothing caches whole answers. One answer in a hundred is compared byte for byte with one made offline from the
-// same files.
+// facts; nothing caches whole answers. Apart: users with live facts alone, and the same as if each had acted since the
+// request before: no list is kept, so that every answer folds the user in and looks for session neighbours. One answer
+// in a hundred is compared byte for byte with one made offline from the same files.
 #include <glog/logging.h>
 #include <time.h>
 
@@ -37,9 +38,10 @@ constexpr int kClientCore = 1;
 constexpr int kOutstanding = 64;
 constexpr int kChannels = 8;
 constexpr int kTurns = 3;
+constexpr int kLiveUsers = 10;   // Each so many-th user has live facts.
 
 Scale ScaleOf(bool smoke) {
-  return smoke ? Scale{.users = 500, .items = 300, .warm_up = absl::Milliseconds(100), .measured = absl::Milliseconds(300)}
+  return smoke ? Scale{.users = 500, .items = 300, .sessions = 1'000, .warm_up = absl::Milliseconds(100), .measured = absl::Milliseconds(300)}
                : Scale();
 }
 
@@ -142,7 +144,8 @@ struct Figures {
 };
 
 // One turn of a server. Appends one answer in a hundred to `sample`.
-Figures Run(const ServerProcess& server, const Scale& scale, Sample* sample) {
+// `every`: asks for each so many-th user alone.
+Figures Run(const ServerProcess& server, const Scale& scale, Sample* sample, int every = 1) {
   struct Call {
     grpc::ClientContext context;
     v1::RecommendRequest request;
@@ -163,7 +166,7 @@ Figures Run(const ServerProcess& server, const Scale& scale, Sample* sample) {
   const auto send = [&](size_t stub) {
     auto* call = new Call;
     call->stub = stub;
-    call->request.set_user_id(UserId(static_cast<int>(random() % scale.users)));
+    call->request.set_user_id(UserId(static_cast<int>(random() % (scale.users / every)) * every));
     call->request.set_limit(20);
     call->reader = stubs[stub]->AsyncRecommend(&call->context, call->request, &queue);
     call->reader->Finish(&call->response, &call->status, call);
@@ -254,6 +257,8 @@ int Main(bool smoke) {
   std::vector<Figures> ours;
   std::vector<Figures> callback;
   std::vector<Figures> queue;
+  std::vector<Figures> changed;
+  std::vector<Figures> live;
   {
     const ServerProcess server({"--serve", "ours", snapshots, size}, kServerCore);
     ours.push_back(Run(server, scale, &sample));
@@ -266,6 +271,7 @@ int Main(bool smoke) {
 
     const ServerProcess callback_server({"--serve", "callback", answer_file, size}, kServerCore);
     const ServerProcess queue_server({"--serve", "queue", answer_file, size}, kServerCore);
+    const ServerProcess changed_server({"--serve", "changed", snapshots, size}, kServerCore);
     Sample same;
     for (int turn = 0; turn < kTurns; ++turn) {
       if (turn > 0) {
@@ -273,6 +279,8 @@ int Main(bool smoke) {
       }
       callback.push_back(Run(callback_server, scale, &same));
       queue.push_back(Run(queue_server, scale, &same));
+      live.push_back(Run(server, scale, &sample, kLiveUsers));
+      changed.push_back(Run(changed_server, scale, &sample, kLiveUsers));
     }
   }
   double offline_microseconds = 0;
@@ -299,6 +307,9 @@ int Main(bool smoke) {
   report.Add("empty_callback_rps", by_callback.requests_per_second, "requests/s");
   report.Add("empty_queue_rps", by_queue.requests_per_second, "requests/s");
   report.Add("recommend_20_rps", mine.requests_per_second, "requests/s", peer, empty.requests_per_second);
+  report.Add("live_user_rps", MedianOf(live).requests_per_second, "requests/s", peer, empty.requests_per_second);
+  report.Add("changed_session_rps", MedianOf(changed).requests_per_second, "requests/s", peer, empty.requests_per_second);
+  report.Add("changed_session_cpu_us", MedianOf(changed).cpu_microseconds, "us", peer, empty.cpu_microseconds);
   report.Add("recommend_20_without_grpc_us", offline_microseconds, "us");
   report.Add("recommend_20_cpu_us", mine.cpu_microseconds, "us", peer, empty.cpu_microseconds);
   return 0;
@@ -314,8 +325,9 @@ int main(int argc, char** argv) {
   using namespace tributary::serving;
   if (argc == 5 && std::strcmp(argv[1], "--serve") == 0) {
     const std::string mode = argv[2];
-    const Scale scale = ScaleOf(std::strcmp(argv[4], "smoke") == 0);
-    if (mode == "ours") {
+    Scale scale = ScaleOf(std::strcmp(argv[4], "smoke") == 0);
+    scale.keep_lists = mode != "changed";
+    if (mode == "ours" || mode == "changed") {
       ServeOurs(argv[3], scale);
     } else if (mode == "callback") {
       ServeEmptyCallback(argv[3]);

@@ -36,6 +36,31 @@ void WriteSnapshot(const std::string& dir, const Scale& scale) {
   }
   CHECK(writer->WriteItems(items).ok());
   CHECK(writer->WriteNeighbours(neighbours).ok());
+  std::vector<PastSession> sessions(scale.sessions);
+  for (int s = 0; s < scale.sessions; ++s) {
+    sessions[s].time_unix_ms = 1'690'000'000'000 + s * 100;
+    // Walks among items near each other, the first ones more often.
+    const auto first = static_cast<uint32_t>(std::min({item(), item(), item()}));
+    for (uint64_t i = 0; i < 2 + random() % 8; ++i) {
+      sessions[s].items.push_back((first + static_cast<uint32_t>(random() % 20)) % scale.items);
+    }
+  }
+  const SessionIndexArrays arrays = SessionIndexArrays::Build(std::move(sessions), scale.items, 1'500);
+  CHECK(writer->WriteSessions(arrays.index()).ok());
+  constexpr int kDimensions = 64;
+  std::normal_distribution<float> normal(0, 0.1F);
+  std::vector<float> values(static_cast<size_t>(scale.items) * kDimensions);
+  std::generate(values.begin(), values.end(), [&] { return normal(random); });
+  const std::vector<float> eigenvalues(kDimensions, 0.01F * static_cast<float>(scale.items));
+  CHECK(writer
+            ->WriteFactors({.items = static_cast<uint32_t>(scale.items),
+                            .dimensions = kDimensions,
+                            .unobserved_weight = 0.1F,
+                            .regularization = 0.005F,
+                            .regularization_exponent = 1,
+                            .eigenvalues = eigenvalues,
+                            .values = values})
+            .ok());
   std::vector<std::pair<std::string, int>> users;
   for (int u = 0; u < scale.users; ++u) {
     users.emplace_back(UserId(u), u);
@@ -71,6 +96,13 @@ void WriteSnapshot(const std::string& dir, const Scale& scale) {
   v1::SnapshotManifest manifest;
   manifest.set_segment_size(1024);
   manifest.set_events_topic("events");
+  v1::FoldIn* const fold_in = manifest.mutable_fold_in();
+  fold_in->set_list_length(100);
+  for (const v1::EventType kind : {v1::VIEW, v1::PURCHASE}) {
+    v1::KindWeight* const entry = fold_in->add_kind_weights();
+    entry->set_kind(kind);
+    entry->set_weight(kind == v1::VIEW ? 1 : 5);
+  }
   CHECK(writer->Finish(manifest).ok());
   CHECK(SnapshotStore(dir).Activate(Generation{1}).ok());
 }
@@ -79,6 +111,9 @@ LiveWorld::LiveWorld(const std::string& snapshots_dir, const Scale& scale) : con
   config.mutable_storage()->set_snapshots_dir(snapshots_dir);
   config.mutable_kafka()->set_partitions(kPartitions);
   config.mutable_serving()->set_listen_address("127.0.0.1:0");
+  if (!scale.keep_lists) {
+    config.mutable_serving()->set_fold_in_bytes(0);
+  }
   CHECK(log.CreateTopics(TopicsToCreate(topics, config.kafka())).ok());
   auto producer = *log.OpenProducer();
   std::mt19937_64 random(8);
@@ -129,6 +164,7 @@ OfflineAnswers::OfflineAnswers(const std::string& snapshots_dir, const Scale& sc
       LoadedSnapshot::Load({.snapshots_dir = snapshots_dir, .block_cache_bytes = int64_t{64} << 20}, Generation{1}, policy_);
   CHECK(snapshot.ok()) << snapshot.status();
   context_.Activate(*std::move(snapshot));
+  CHECK(follower_.RunOnce().ok());   // The live sessions beside it.
 }
 
 void OfflineAnswers::Recommend(const v1::RecommendRequest& request, v1::RecommendResponse* response) const {

@@ -22,13 +22,16 @@ namespace tributary::serving {
 struct Scale {
   int users = 50'000;
   int items = 10'000;
+  int sessions = 100'000;
+  bool keep_lists = true;   // Of users who have acted since W; else each request makes the user's anew.
   absl::Duration warm_up = absl::Seconds(2);    // Of each turn.
   absl::Duration measured = absl::Seconds(3);
 };
 
 std::string UserId(int user);
 
-// Writes generation 1, active: 100 items and about 30 purchases a user, 50 neighbours an item.
+// Writes generation 1, active: 100 items and about 30 purchases a user, 50 neighbours an item, sessions of 2 to 9 items,
+// factors of 64 dimensions.
 void WriteSnapshot(const std::string& dir, const Scale& scale);
 
 // The log with live facts for every tenth user: three views and a purchase each.

@@ -278,6 +278,7 @@ class AnswerCheck {
                      .rules = context_.rules.get(),
                      .views = context_.snapshot.get(),
                      .sessions = &context_.sessions(),
+                     .trending = process_.trends.Resolved(context_),
                      .live_sessions = process_.live.sessions().Of(context_),
                      .policy = &replica_.policy(),
                      .now_unix_ms = now_,
@@ -333,11 +334,22 @@ class AnswerCheck {
       // Below the floor lies what fades: the last 64 facts of 24 h, which is not part of the promise.
       if (claim.view != nullptr) partition.recent = claim.view->recent;
     }
+    const UserHistory stored_history = history;
     if (forgotten) {
       // A FORGET is a fact like others, but the reference leaves out what it hides, itself too.
       history.Apply(v1::FORGET, ItemNumber{}, {*forgotten, {}}, 0);
     }
     input.live = live;
+    std::vector<ScoredItem> folded;
+    const serving::UserInfo* const user_info = process_.context.FindUser(user_);
+    const bool tracked = user_info == nullptr || user_info->consent != v1::CONSENT_NO_TRACKING;
+    if (context_.snapshot != nullptr && context_.snapshot->fold_in() != nullptr && tracked) {
+      UserHistory with_live = history;
+      std::vector<LiveFact> live_facts;
+      TRIBUTARY_RETURN_IF_ERROR(ReadLiveFacts(live, catalogue, &with_live, &live_facts));
+      serving::FoldIn::Scratch scratch;
+      if (context_.snapshot->fold_in()->List(stored_history, with_live, &scratch, &folded)) input.personal = folded;
+    }
     input.user_key = serving::LiveSessionUser(user_);
     MergeScratch scratch;
     MergeResult result;

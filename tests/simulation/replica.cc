@@ -38,6 +38,8 @@ absl::Status Replica::Follow(size_t versions) {
     }
     process_->started = true;
   }
+  process_->trends.RunOnce(clock_.Now());
+  process_->trends.Resolve(clock_.Now(), process_->context);
   process_->follower.WatchLog();
   const absl::Status status = process_->follower.RunOnce();
   if (!status.ok()) return Failed("alive", absl::StrCat("the replica gave up: ", status.ToString()));

@@ -567,6 +567,23 @@ TEST(MergeTest, PopularIsTheListWithFiltersAndRules) {
   EXPECT_EQ(world.result.ReasonsOf(world.Answer("b"))[0].source, CandidateSource::kSegmentPopular);
 }
 
+TEST(MergeTest, WhatIsTrendingComesBeforeWhatIsPopular) {
+  MergeWorld world;
+  for (const std::string id : {"a", "b", "c"}) {
+    world.Put(id);
+  }
+  world.popular = {{"a", 5}, {"b", 4}};
+  const std::vector<ScoredItem> trending = world.Scored({{"c", 3}, {"b", 1}});
+  world.input.trending = trending;
+  EXPECT_THAT(world.Ask(), ElementsAre("c", "a", "b"));
+  const auto reasons = world.result.ReasonsOf(world.Answer("c"));
+  ASSERT_EQ(reasons.size(), 1u);
+  EXPECT_EQ(reasons[0].source, CandidateSource::kTrending);
+  world.input.limit = 1;
+  world.popular = {};
+  EXPECT_THAT(world.Ask(), ElementsAre("c"));
+}
+
 TEST(MergeTest, TheUsersSegmentIsTheFirstStepOfTheLadder) {
   MergeWorld world;
   for (const std::string id : {"mine", "lamp", "gold", "top"}) {

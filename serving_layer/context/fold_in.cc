@@ -1,0 +1,112 @@
+#include "serving_layer/context/fold_in.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+namespace tributary::serving {
+namespace {
+
+constexpr int64_t kMemoBytes = 96;  // Of one without a list, as the allocator has it.
+
+int64_t BytesOf(const FoldIn::Memo& memo) {
+  return kMemoBytes + static_cast<int64_t>(memo.list.capacity() * sizeof(ScoredItem));
+}
+
+ObservationOptions OptionsOf(const v1::FoldIn& message) {
+  ObservationOptions options;
+  for (const v1::KindWeight& entry : message.kind_weights()) {
+    if (entry.kind() >= 0 && static_cast<size_t>(entry.kind()) < options.weights.size()) {
+      options.weights[static_cast<size_t>(entry.kind())] = static_cast<float>(entry.weight());
+    }
+  }
+  options.dislike_rating_at_most = message.dislike_rating_at_most();
+  options.since_unix_ms = message.has_since_unix_ms() ? message.since_unix_ms() : std::numeric_limits<int64_t>::min();
+  return options;
+}
+
+// As many as lists of that length fit the budget, some more: not all have their full length.
+size_t PlacesFor(int64_t memory_budget_bytes, size_t list_length) {
+  const int64_t fit = memory_budget_bytes / (kMemoBytes + static_cast<int64_t>(list_length * sizeof(ScoredItem)));
+  size_t places = 1;
+  while (static_cast<int64_t>(places) < fit) {
+    places *= 2;
+  }
+  return places;
+}
+
+}  // namespace
+
+FoldIn::FoldIn(const SnapshotFactors& factors, const v1::FoldIn& options, int64_t memory_budget_bytes)
+    : fold_in_(FactorsView(factors.values.data(), factors.items, factors.dimensions),
+               {factors.eigenvalues.begin(), factors.eigenvalues.end()},
+               {.unobserved_weight = factors.unobserved_weight,
+                .regularization = factors.regularization,
+                .regularization_exponent = factors.regularization_exponent}),
+      items_(factors.items),
+      options_(OptionsOf(options)),
+      list_length_(static_cast<size_t>(std::max(1, options.list_length()))),
+      memory_budget_bytes_(memory_budget_bytes),
+      mask_(PlacesFor(memory_budget_bytes, list_length_) - 1),
+      places_(mask_ + 1) {}
+
+FoldIn::~FoldIn() {
+  for (const std::atomic<const Memo*>& place : places_) {
+    delete place.load(std::memory_order_acquire);
+  }
+}
+
+// Of the items that have factors.
+void FoldIn::Observe(const UserHistory& history, std::vector<ItemObservation>* observations) const {
+  observations->clear();
+  AppendObservations(history, options_, observations);
+  while (!observations->empty() && Value(observations->back().item) >= items_) {
+    observations->pop_back();
+  }
+}
+
+bool FoldIn::List(const UserHistory& before, const UserHistory& now, Scratch* scratch,
+                  std::vector<ScoredItem>* list) const {
+  Observe(before, &scratch->before);
+  Observe(now, &scratch->now);
+  if (std::equal(scratch->before.begin(), scratch->before.end(), scratch->now.begin(), scratch->now.end(),
+                 [](const ItemObservation& a, const ItemObservation& b) {
+                   return a.item == b.item && a.weight == b.weight;
+                 })) {
+    return false;
+  }
+  scratch->columns.clear();
+  scratch->weights.clear();
+  for (const ItemObservation& observation : scratch->now) {
+    scratch->columns.push_back(Value(observation.item));
+    scratch->weights.push_back(observation.weight);
+  }
+  *list = fold_in_.List(scratch->columns, scratch->weights, list_length_, /*exclude_own=*/false, &scratch->ials);
+  return true;
+}
+
+const FoldIn::Memo* FoldIn::Find(uint64_t user, uint64_t version) const {
+  const Memo* const memo = places_[(user ^ version) & mask_].load(std::memory_order_seq_cst);
+  return memo != nullptr && memo->user == user && memo->version == version ? memo : nullptr;
+}
+
+void FoldIn::Keep(Memo memo) const {
+  const int64_t bytes = BytesOf(memo);
+  if (!mutex_.TryLock()) {
+    return;
+  }
+  std::atomic<const Memo*>& place = places_[(memo.user ^ memo.version) & mask_];
+  const Memo* const old = place.load(std::memory_order_relaxed);
+  const int64_t grown = bytes - (old == nullptr ? 0 : BytesOf(*old));
+  if (bytes_.load(std::memory_order_relaxed) + grown <= memory_budget_bytes_) {
+    bytes_.fetch_add(grown, std::memory_order_relaxed);
+    place.store(new Memo(std::move(memo)), std::memory_order_seq_cst);
+    if (old != nullptr) {
+      retired_.Retire(std::unique_ptr<const Memo>(old));
+    }
+    retired_.Reclaim();
+  }
+  mutex_.Unlock();
+}
+
+}  // namespace tributary::serving

@@ -1,0 +1,115 @@
+#include "serving_layer/context/fold_in.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+#include <vector>
+
+#include "common/sync/rcu.h"
+
+namespace tributary::serving {
+namespace {
+
+using testing::IsEmpty;
+
+constexpr uint32_t kItems = 30;
+constexpr int kDimensions = 8;
+
+class FoldInTest : public testing::Test {
+ protected:
+  FoldInTest() {
+    std::mt19937_64 random(1);
+    std::normal_distribution<float> normal;
+    for (float& value : values_) value = normal(random);
+    factors_ = {.items = kItems,
+                .dimensions = kDimensions,
+                .unobserved_weight = 0.1f,
+                .regularization = 0.01f,
+                .regularization_exponent = 1,
+                .eigenvalues = eigenvalues_,
+                .values = values_};
+    options_.set_list_length(5);
+    options_.set_dislike_rating_at_most(2);
+    const auto weigh = [&](v1::EventType kind, double weight) {
+      v1::KindWeight* const entry = options_.add_kind_weights();
+      entry->set_kind(kind);
+      entry->set_weight(weight);
+    };
+    weigh(v1::VIEW, 1);
+    weigh(v1::PURCHASE, 3);
+  }
+
+  static void Add(v1::EventType kind, uint32_t item, int64_t time, UserHistory* history) {
+    history->Apply(kind, ItemNumber{item}, {time, {PartitionId{0}, Offset{time}}}, 0);
+  }
+
+  std::vector<float> values_ = std::vector<float>(kItems * kDimensions);
+  std::vector<float> eigenvalues_ = std::vector<float>(kDimensions, 1.0f);
+  SnapshotFactors factors_;
+  v1::FoldIn options_;
+  FoldIn::Scratch scratch_;
+  std::vector<ScoredItem> list_;
+};
+
+TEST_F(FoldInTest, TheListIsThatOfTheNewHistoryWithTheWeightsOfTheTraining) {
+  const FoldIn fold_in(factors_, options_, 1 << 20);
+  UserHistory before, now;
+  Add(v1::VIEW, 3, 1, &before);
+  now = before;
+  Add(v1::PURCHASE, 3, 2, &now);
+  Add(v1::VIEW, 7, 3, &now);
+  ASSERT_TRUE(fold_in.List(before, now, &scratch_, &list_));
+  const IalsFoldIn plain({values_.data(), kItems, kDimensions}, eigenvalues_, {0.1f, 0.01f, 1});
+  IalsFoldIn::Scratch scratch;
+  const std::vector<uint32_t> columns = {3, 7};
+  const std::vector<float> weights = {4, 1};
+  EXPECT_EQ(list_, plain.List(columns, weights, 5, /*exclude_own=*/false, &scratch));
+}
+
+TEST_F(FoldInTest, WhatTheModelsWouldNotSeeLeavesTheListOfTheSnapshot) {
+  const FoldIn fold_in(factors_, options_, 1 << 20);
+  UserHistory before, now;
+  Add(v1::VIEW, 3, 1, &before);
+  now = before;
+  Add(v1::VIEW, 3, 2, &now);         // Once more.
+  Add(v1::ADD_TO_CART, 4, 3, &now);  // Without weight.
+  Add(v1::VIEW, kItems, 4, &now);    // Newer than the snapshot.
+  EXPECT_FALSE(fold_in.List(before, now, &scratch_, &list_));
+}
+
+TEST_F(FoldInTest, OfWhomNothingIsLeftNothingIsKnown) {
+  options_.set_since_unix_ms(10);
+  const FoldIn fold_in(factors_, options_, 1 << 20);
+  UserHistory before, now;
+  Add(v1::VIEW, 2, 5, &now);  // Too old to count.
+  EXPECT_FALSE(fold_in.List(before, now, &scratch_, &list_));
+  Add(v1::PURCHASE, 3, 20, &before);
+  now = before;
+  Add(v1::RETURN, 3, 21, &now);
+  list_ = {{ItemNumber{1}, 1}};
+  EXPECT_TRUE(fold_in.List(before, now, &scratch_, &list_));
+  EXPECT_THAT(list_, IsEmpty());
+}
+
+TEST_F(FoldInTest, ListsAreKeptByUserAndVersionWithinTheBudget) {
+  constexpr int64_t kBudget = 20'000;
+  const FoldIn fold_in(factors_, options_, kBudget);
+  EpochGuard guard;
+  for (uint64_t user = 1; user <= 5'000; ++user) {
+    fold_in.Keep({.user = user, .version = 9, .changed = true, .list = {{ItemNumber{static_cast<uint32_t>(user)}, 1}}});
+    ASSERT_LE(fold_in.memo_bytes(), kBudget);
+  }
+  size_t kept = 0;
+  for (uint64_t user = 1; user <= 5'000; ++user) {
+    const FoldIn::Memo* const memo = fold_in.Find(user, 9);
+    if (memo == nullptr) continue;
+    ++kept;
+    EXPECT_EQ(Value(memo->list[0].item), user);
+    EXPECT_EQ(fold_in.Find(user, 10), nullptr);
+  }
+  EXPECT_GT(kept, 50u);
+}
+
+}  // namespace
+}  // namespace tributary::serving
