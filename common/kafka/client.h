@@ -118,6 +118,17 @@ void AppendRecord(const rd_kafka_message_t& message, std::vector<LogEvent>* even
 absl::Status AppendEvent(const rd_kafka_message_t& message, std::vector<LogEvent>* events);
 // Up to `max_messages`, waiting for the first. Callbacks are called within.
 std::vector<MessagePtr> NextMessages(rd_kafka_queue_t* queue, absl::Duration timeout, int max_messages);
+// Gets librdkafka 2.0 to fetch again. When as much is waiting as may, it looks only after a second whether there is room, or
+// when there is something to do for the same broker: so a reader that has suddenly nothing left asks that broker something.
+class FetchWaker {
+ public:
+  // After each batch: what came of at most how many.
+  void Took(rd_kafka_t* handle, const std::vector<MessagePtr>& messages, int max_messages);
+
+ private:
+  bool was_full_ = false;   // The batch before.
+};
+
 // Hands a record over to be sent. ResourceExhausted: the queue is full.
 absl::Status Send(rd_kafka_t* handle, rd_kafka_topic_t* topic, const ProduceRecord& record, void* opaque);
 

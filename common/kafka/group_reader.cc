@@ -251,6 +251,7 @@ class Member final : public GroupReader {
   // Polls librdkafka: what it read of started partitions. Rebalances go to changes_, errors to deferred_.
   std::vector<LogEvent> Records(absl::Duration timeout, int max_events) {
     const std::vector<MessagePtr> messages = NextMessages(queue_.get(), timeout, max_events);
+    waker_.Took(client_->get(), messages, max_events);
     std::vector<LogEvent> events;
     events.reserve(messages.size());
     for (const MessagePtr& message : messages) {
@@ -305,6 +306,7 @@ class Member final : public GroupReader {
   std::deque<Change> changes_;                // Not delivered yet.
   std::vector<TopicPartition> owned_;         // By the delivered ones.
   std::map<int32_t, Started> started_;        // By partition.
+  FetchWaker waker_;
   bool reassign_ = false;                     // started_ has changed since it was assigned.
   bool revoked_delivered_ = false;            // And not acknowledged.
   bool left_ = false;

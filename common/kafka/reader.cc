@@ -12,6 +12,8 @@
 namespace tributary::kafka {
 namespace {
 
+constexpr absl::Duration kWakeTimeout = absl::Milliseconds(100);
+
 class Reader final : public LogReader {
  public:
   explicit Reader(std::unique_ptr<Client> client)
@@ -66,6 +68,7 @@ class Reader final : public LogReader {
     rd_kafka_poll(client_->get(), 0);  // Serves the error callback.
     std::vector<LogEvent> events;
     const std::vector<MessagePtr> messages = NextMessages(queue_.get(), timeout, max_events);
+    waker_.Took(client_->get(), messages, max_events);
     events.reserve(messages.size());
     for (const MessagePtr& message : messages) {
       deferred_.Update(AppendEvent(*message, &events));
@@ -84,6 +87,7 @@ class Reader final : public LogReader {
   std::map<std::string, TopicPtr> topics_;
   std::map<std::string, int> known_partitions_;
   std::set<TopicPartition> started_;
+  FetchWaker waker_;
   absl::Status deferred_;   // Comes after the events that were read with it.
 };
 
@@ -106,6 +110,23 @@ std::vector<MessagePtr> NextMessages(rd_kafka_queue_t* queue, absl::Duration tim
     messages.emplace_back(raw[static_cast<size_t>(i)]);
   }
   return messages;
+}
+
+void FetchWaker::Took(rd_kafka_t* handle, const std::vector<MessagePtr>& messages, int max_messages) {
+  const bool is_full = messages.size() >= static_cast<size_t>(max_messages);
+  const bool ran_dry = was_full_ && !is_full && !messages.empty();
+  was_full_ = is_full;
+  if (!ran_dry) {
+    return;
+  }
+  const rd_kafka_message_t& last = *messages.back();
+  if (last.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return;  // The end of a partition: there is no more.
+  }
+  int64_t begin = 0;
+  int64_t end = 0;
+  (void)rd_kafka_query_watermark_offsets(handle, rd_kafka_topic_name(last.rkt), last.partition, &begin, &end,
+                                         Milliseconds(kWakeTimeout));
 }
 
 absl::Status AppendEvent(const rd_kafka_message_t& message, std::vector<LogEvent>* events) {
