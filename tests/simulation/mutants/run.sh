@@ -12,7 +12,7 @@ apply, that does not build or is not found fails the run. Without a patch the sa
 
 options:
   --apply-only   only look whether every patch applies
-  --table        at the end the table of README.md on stdout
+  --table        at the end the table of tests/PROMISES.md on stdout
   --jobs N       compilers at once (default: the number of processors)
 EOF
 }
@@ -57,7 +57,7 @@ build || { tail -30 "$copy/build.log" >&2; exit 1; }
 
 found=0 rows=()
 for name in "${names[@]}"; do
-  what=$(sed -n 's/^What: //p' "$mutants/$name.patch")
+  what=$(sed -n 's/^What: \(.*\)\.$/\1/p' "$mutants/$name.patch")
   seeds=$(sed -n 's/^Seeds: //p' "$mutants/$name.patch")
   if ! patch --quiet --force -p1 -d "$copy" <"$mutants/$name.patch" >/dev/null; then
     echo "FAILED $name: the patch does not apply"
@@ -71,7 +71,7 @@ for name in "${names[@]}"; do
     needed=$(($(sed -n 's/^seeds that passed before: //p' "$copy/run.log") + 1))
     check=$(sed -n 's/^FAILED.* check=//p' "$copy/run.log")
     echo "found $name: $needed of $seeds seeds, check $check"
-    rows+=("| \`$name\` | $what | $needed | $check |")
+    rows+=("| \`$name\` | $what | $needed | \`$check\` |")
     found=$((found + 1))
   fi
   patch --quiet --force --reverse -p1 -d "$copy" <"$mutants/$name.patch" >/dev/null
