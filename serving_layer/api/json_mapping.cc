@@ -4,8 +4,8 @@
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
-#include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
+#include <google/protobuf/wrappers.pb.h>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -98,14 +98,12 @@ absl::StatusOr<std::string> ResponseToJson(const MethodDescriptor& method, absl:
 }
 
 std::string ErrorToJson(const absl::Status& status) {
-  google::protobuf::Struct error;
-  (*error.mutable_fields())["code"].set_number_value(static_cast<int>(status.code()));
-  (*error.mutable_fields())["status"].set_string_value(absl::StatusCodeToString(status.code()));
-  (*error.mutable_fields())["message"].set_string_value(IsUtf8(status.message()) ? std::string(status.message())
-                                                                                 : absl::CHexEscape(status.message()));
-  std::string json;
-  (void)google::protobuf::util::MessageToJsonString(error, &json);
-  return json;
+  google::protobuf::StringValue message;
+  message.set_value(IsUtf8(status.message()) ? std::string(status.message()) : absl::CHexEscape(status.message()));
+  std::string quoted;
+  (void)google::protobuf::util::MessageToJsonString(message, &quoted);
+  return absl::StrCat("{\"code\":", static_cast<int>(status.code()), ",\"status\":\"",
+                      absl::StatusCodeToString(status.code()), "\",\"message\":", quoted, "}");
 }
 
 int HttpStatusOf(absl::StatusCode code) {
