@@ -8,8 +8,8 @@ namespace tributary::simulation {
 Replica::Process::Process(FakeEventLog& log, const FakeClock& clock, const v1::Config& config,
                           const MergePolicy& merge_policy, const std::string& snapshots_dir)
     : follower({.topics = Topics(""), .poll_timeout = absl::ZeroDuration()}, log, clock, live, context, metrics, [] {}),
-      snapshots({.snapshots_dir = snapshots_dir, .block_cache_bytes = 1 << 20}, merge_policy, clock, live, context,
-                metrics),
+      snapshots({.snapshots_dir = snapshots_dir, .block_cache_bytes = 1 << 20, .fold_in_bytes = 1 << 18},
+                merge_policy, clock, live, context, metrics),
       recommender({.stale_after = absl::Minutes(1), .segment_size = config.kafka().segment_size()}, merge_policy, clock,
                   live, context, trends, [this] { return follower.log_reachable(); }) {}
 
