@@ -16,7 +16,8 @@ the end, also after a failure or Ctrl-C.
 
 options:
   --full          before that, fresh seeds of the simulation, the bugs of tests/simulation/mutants, which must be found; all
-                  tests with each of these presets, and the fuzz targets with libFuzzer (preset fuzz)
+                  tests with asan too, and the fuzz targets with libFuzzer (preset fuzz). ThreadSanitizer sees those
+                  labelled threads here as well: the others rest on threads and locks of libraries that it cannot see
   --preset P      all tests with this CMake preset and nothing else (release, asan, tsan, dev)
   --label L       of the preset P (release), only tests whose label matches the regular expression L (ctest -L): unit,
                   integration, simulation, chaos, fuzz, bench, threads, asan
@@ -59,6 +60,7 @@ declare -A labels=()
 if ((full)); then
   presets=(fuzz tsan asan release)
   labels[fuzz]="fuzz"
+  labels[tsan]="threads"
 elif [[ -n $preset || ${#selection[@]} -gt 0 ]]; then
   presets=("${preset:-release}")
 else
