@@ -481,6 +481,11 @@ absl::Status ParquetHistory::Merge(const std::vector<int>& group, CompactionRepo
     return absl::OkStatus();
   };
   TRIBUTARY_RETURN_IF_ERROR(WriteSegment(RewrittenName(next.rewrites(), merged), write, &merged));
+  if (merged.events() != expected) {
+    ::unlink(Path(merged.file()).c_str());
+    return absl::InternalError(absl::StrCat("merged file has not the events of those that it is made of: file=", merged.file(),
+                                            " events=", merged.events(), " expected=", expected));
+  }
   merged.set_forgets_listed(forgets_listed);
   report->bytes_after += merged.size_bytes();
   report->files_before += static_cast<int64_t>(replaced.size());

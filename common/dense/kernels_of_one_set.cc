@@ -29,6 +29,14 @@ inline void Store(Vector v, float* p) { *reinterpret_cast<Vector*>(p) = v; }
 // Lanes without the bit `kHalf` in their number get a's lane and its partner's, added up; the others get b's.
 template <size_t kHalf>
 inline Vector AddHalves(Vector a, Vector b) {
+#ifdef __clang__   // Which has no __builtin_shuffle, and compiles for the fuzzer alone.
+  Vector sums{};
+  for (size_t i = 0; i < kLanes; ++i) {
+    const Vector& from = (i & kHalf) == 0 ? a : b;
+    sums[i] = from[i] + from[i ^ kHalf];
+  }
+  return sums;
+#else
   Integers stay{}, swap{};
   for (size_t i = 0; i < kLanes; ++i) {
     const size_t from = (i & kHalf) == 0 ? 0 : kLanes;
@@ -36,6 +44,7 @@ inline Vector AddHalves(Vector a, Vector b) {
     swap[i] = static_cast<int32_t>(from + (i ^ kHalf));
   }
   return __builtin_shuffle(a, b, stay) + __builtin_shuffle(a, b, swap);
+#endif
 }
 
 // The sums over the lanes of kCount vectors (a power of two, at most kLanes), each in the same order: that of vector n is

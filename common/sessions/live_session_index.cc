@@ -13,7 +13,7 @@ constexpr size_t kRetiredAtMost = 1024;
 }  // namespace
 
 template <typename T>
-LiveSessionIndex::PointerTable<T>::~PointerTable() {
+void LiveSessionIndex::PointerTable<T>::Clear() {
   for (uint32_t b = 0; b < kBlocks; ++b) {
     const std::unique_ptr<Block> block(blocks_[b].load(std::memory_order_acquire));
     if (block == nullptr) {

@@ -91,7 +91,7 @@ class LiveSessionIndex {
   class PointerTable {
    public:
     PointerTable() : blocks_(new std::atomic<Block*>[kBlocks]()) {}
-    ~PointerTable();
+    ~PointerTable() { Clear(); }
     const T* Get(uint32_t number) const {
       if (number >= kNumbers) {
         return nullptr;
@@ -106,6 +106,7 @@ class LiveSessionIndex {
     static constexpr uint32_t kBlockSize = 1 << 12;
     static constexpr uint32_t kBlocks = kNumbers / kBlockSize;
     using Block = std::array<std::atomic<const T*>, kBlockSize>;
+    void Clear();
     std::unique_ptr<std::atomic<Block*>[]> blocks_;
   };
   using Age = std::tuple<int64_t, uint64_t, uint64_t, uint32_t>;  // Time, user, id, slot.

@@ -70,7 +70,7 @@ void CheckCountKey(absl::string_view bytes) {
 
 std::vector<std::string> FuzzSeeds() {
   std::vector<std::string> seeds = {
-      format::EncodeFlatPrefix(format::kItemsMagic, {{0}}),
+      format::EncodeFlatPrefix(format::kItemsMagic, std::vector<uint64_t>{0}),
       format::EncodeFlatPrefix(format::kItemsMagic, {{0, 3, 3, 5}}) + "abcde",
       format::EncodeFlatPrefix(format::kNeighboursMagic, {{0, 2, 2}}) + std::string(16, '\1'),
   };
