@@ -28,7 +28,9 @@ void CheckOrder(const std::vector<Fact>& facts) {
 }
 
 void CheckLife(LiveUser user, Offset floor) {
-  if (!user.facts().empty() && user.facts().back().offset >= Offset{std::numeric_limits<int64_t>::max() - 1}) return;
+  for (const std::vector<Fact>& facts : {user.facts(), user.recent()}) {
+    if (!facts.empty() && facts.back().offset >= Offset{std::numeric_limits<int64_t>::max() - 1}) return;
+  }
   Event event;
   event.type = v1::PURCHASE;
   event.item_id = "tea";
