@@ -1,7 +1,6 @@
 // What a batch run at full tilt does to serving on the same cores: p99 of Recommend with one beside it, as
 // deploy/README.md advises to start it (chrt --idle, ionice -c 3), beside p99 without one. A server as in bench
-// serving, asked 500 times a second whatever it answers: a request's time begins when it was due, so that waiting for
-// its turn counts. Runs of tributary-batch on a synthetic history follow one another meanwhile, on all cores; how many
+// serving, asked 500 times a second whatever it answers. Runs of tributary-batch on a synthetic history follow one another meanwhile, on all cores; how many
 // cores they got is reported. The phases take turns, and each figure is the median of its turns. The same without the
 // advice is shown, too.
 #include <fcntl.h>
@@ -24,21 +23,19 @@
 #include <utility>
 #include <vector>
 
-#include <grpcpp/grpcpp.h>
-
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "tests/bench/recommend_load.h"
 #include "tests/bench/report.h"
 #include "tests/bench/server_process.h"
 #include "tests/bench/serving_world.h"
 #include "tests/fakes/temp_dir.h"
-#include "tributary/v1/recommendation_service.grpc.pb.h"
 
 namespace tributary::serving {
 namespace {
 
 constexpr int kTurns = 3;
-constexpr absl::Duration kBetweenRequests = absl::Milliseconds(2);
+constexpr int kRequestsPerSecond = 500;
 
 struct Size {
   Scale serving;
@@ -165,51 +162,6 @@ class Batch {
   absl::Duration used_;
 };
 
-// Asks at a steady rate; answers the 99th percentile from when a request was due to its answer.
-absl::Duration AskSteadily(int port, const Scale& scale) {
-  struct Call {
-    grpc::ClientContext context;
-    v1::RecommendResponse response;
-    grpc::Status status;
-    absl::Time due;
-    std::unique_ptr<grpc::ClientAsyncResponseReader<v1::RecommendResponse>> reader;
-  };
-  const auto stub = v1::RecommendationService::NewStub(
-      grpc::CreateChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials()));
-  grpc::CompletionQueue queue;
-  const absl::Time begin = absl::Now();
-  const absl::Time measured = begin + scale.warm_up;
-  const absl::Time end = measured + scale.measured;
-  std::vector<absl::Duration> took;
-  std::thread receiver([&] {
-    void* tag = nullptr;
-    bool ok = false;
-    while (queue.Next(&tag, &ok)) {
-      const std::unique_ptr<Call> call(static_cast<Call*>(tag));
-      CHECK(call->status.ok()) << call->status.error_message();
-      if (call->due >= measured) {
-        took.push_back(absl::Now() - call->due);
-      }
-    }
-  });
-  std::mt19937_64 random(9);
-  v1::RecommendRequest request;
-  request.set_limit(20);
-  for (absl::Time due = begin; due < end; due += kBetweenRequests) {
-    absl::SleepFor(due - absl::Now());
-    auto* call = new Call;
-    call->due = due;
-    request.set_user_id(UserId(static_cast<int>(random() % static_cast<uint64_t>(scale.users))));
-    call->reader = stub->AsyncRecommend(&call->context, request, &queue);
-    call->reader->Finish(&call->response, &call->status, call);
-  }
-  queue.Shutdown();  // What is under way still comes.
-  receiver.join();
-  const auto rank = took.begin() + static_cast<ptrdiff_t>(took.size() * 99 / 100);
-  std::nth_element(took.begin(), rank, took.end());
-  return *rank;
-}
-
 double Median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
@@ -226,7 +178,16 @@ int Main(bool smoke) {
   const ServerProcess server({"--serve", snapshots, smoke ? "smoke" : "full"}, std::nullopt);
 
   std::vector<double> without, advised, unadvised, cores;
-  const auto ask = [&] { return absl::ToDoubleMilliseconds(AskSteadily(server.port(), size.serving)); };
+  const auto ask = [&] {
+    const LoadResult result = AskSteadily({.address = absl::StrCat("127.0.0.1:", server.port()),
+                                           .users = size.serving.users,
+                                           .requests_per_second = kRequestsPerSecond,
+                                           .warm_up = size.serving.warm_up,
+                                           .measured = size.serving.measured,
+                                           .connections = 1});
+    CHECK_EQ(result.failed, 0) << result.first_failure;
+    return MillisecondsWithin(result.answers, 0.99);
+  };
   for (int turn = 0; turn < kTurns; ++turn) {
     without.push_back(ask());
     for (auto [prefix, figures] :
@@ -261,7 +222,8 @@ int main(int argc, char** argv) {
   FLAGS_minloglevel = google::GLOG_WARNING;
   using namespace tributary::serving;
   if (argc == 4 && std::strcmp(argv[1], "--serve") == 0) {
-    ServeOurs(argv[2], SizeOf(std::strcmp(argv[3], "smoke") == 0).serving);
+    LiveWorld world(argv[2], SizeOf(std::strcmp(argv[3], "smoke") == 0).serving);
+    ServeOurs(world);
     return 0;
   }
   return Main(argc > 1 && std::strcmp(argv[1], "--smoke") == 0);

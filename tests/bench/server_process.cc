@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "serving_layer/serving_layer.h"
+#include "tests/bench/process_usage.h"
 
 namespace tributary::serving {
 
@@ -67,6 +68,8 @@ absl::Duration ServerProcess::CpuTime() const {
   return absl::DurationFromTimespec(time);
 }
 
+int64_t ServerProcess::ResidentBytes() const { return bench::ResidentBytes(child_); }
+
 void SayPortAndWait(int port) {
   std::printf("%d\n", port);
   std::fflush(stdout);
@@ -74,13 +77,13 @@ void SayPortAndWait(int port) {
   }
 }
 
-void ServeOurs(const std::string& dir, const Scale& scale) {
-  LiveWorld world(dir, scale);
+void ServeOurs(LiveWorld& world, const std::function<void()>& ready) {
   auto serving = ServingLayer::Start(world.config, world.log, world.clock, world.metrics);
   CHECK(serving.ok()) << serving.status();
   while (!(*serving)->ready()) {
     std::this_thread::yield();
   }
+  ready();
   SayPortAndWait((*serving)->port());
 }
 

@@ -3,6 +3,8 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +29,7 @@ class ServerProcess {
   int port() const { return port_; }
   // Of all its threads, since it started.
   absl::Duration CpuTime() const;
+  int64_t ResidentBytes() const;
 
  private:
   pid_t child_ = -1;
@@ -36,8 +39,8 @@ class ServerProcess {
 
 // Of the server: tells its ServerProcess the port, returns when that is gone.
 void SayPortAndWait(int port);
-// Our serving layer over the snapshots in `dir` and the live world of the scale.
-void ServeOurs(const std::string& dir, const Scale& scale);
+// Our serving layer over the live world, until the ServerProcess is gone; `ready` is called when it is ready.
+void ServeOurs(LiveWorld& world, const std::function<void()>& ready = [] {});
 
 }  // namespace tributary::serving
 

@@ -38,7 +38,6 @@ constexpr int kClientCore = 1;
 constexpr int kOutstanding = 64;
 constexpr int kChannels = 8;
 constexpr int kTurns = 3;
-constexpr int kLiveUsers = 10;   // Each so many-th user has live facts.
 
 Scale ScaleOf(bool smoke) {
   return smoke ? Scale{.users = 500, .items = 300, .sessions = 1'000, .warm_up = absl::Milliseconds(100), .measured = absl::Milliseconds(300)}
@@ -279,8 +278,8 @@ int Main(bool smoke) {
       }
       callback.push_back(Run(callback_server, scale, &same));
       queue.push_back(Run(queue_server, scale, &same));
-      live.push_back(Run(server, scale, &sample, kLiveUsers));
-      changed.push_back(Run(changed_server, scale, &sample, kLiveUsers));
+      live.push_back(Run(server, scale, &sample, kUsersToOneLive));
+      changed.push_back(Run(changed_server, scale, &sample, kUsersToOneLive));
     }
   }
   double offline_microseconds = 0;
@@ -328,7 +327,8 @@ int main(int argc, char** argv) {
     Scale scale = ScaleOf(std::strcmp(argv[4], "smoke") == 0);
     scale.keep_lists = mode != "changed";
     if (mode == "ours" || mode == "changed") {
-      ServeOurs(argv[3], scale);
+      LiveWorld world(argv[3], scale);
+      ServeOurs(world);
     } else if (mode == "callback") {
       ServeEmptyCallback(argv[3]);
     } else {

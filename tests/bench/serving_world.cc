@@ -15,15 +15,17 @@ namespace tributary::serving {
 namespace {
 
 constexpr int kPartitions = 4;
+constexpr int kFactsOfUser = 4;
+constexpr int64_t kFedBetweenProgress = 25;
 
 }  // namespace
 
 std::string UserId(int user) { return absl::StrCat("user-", user); }
 
-void WriteSnapshot(const std::string& dir, const Scale& scale) {
+void WriteSnapshot(const std::string& dir, const Scale& scale, Generation generation) {
   std::mt19937_64 random(7);
   const auto item = [&] { return static_cast<uint32_t>(random() % scale.items); };
-  auto writer = *SnapshotWriter::Create(dir, Generation{1});
+  auto writer = *SnapshotWriter::Create(dir, generation);
   std::vector<v1::Item> items(scale.items);
   std::vector<std::vector<ScoredItem>> neighbours(scale.items);
   for (int i = 0; i < scale.items; ++i) {
@@ -104,10 +106,11 @@ void WriteSnapshot(const std::string& dir, const Scale& scale) {
     entry->set_weight(kind == v1::VIEW ? 1 : 5);
   }
   CHECK(writer->Finish(manifest).ok());
-  CHECK(SnapshotStore(dir).Activate(Generation{1}).ok());
+  CHECK(SnapshotStore(dir).Activate(generation).ok());
 }
 
-LiveWorld::LiveWorld(const std::string& snapshots_dir, const Scale& scale) : config(DefaultConfig()) {
+LiveWorld::LiveWorld(const std::string& snapshots_dir, const Scale& scale)
+    : config(DefaultConfig()), scale_(scale), applied_(kPartitions) {
   config.mutable_storage()->set_snapshots_dir(snapshots_dir);
   config.mutable_kafka()->set_partitions(kPartitions);
   config.mutable_serving()->set_listen_address("127.0.0.1:0");
@@ -115,38 +118,63 @@ LiveWorld::LiveWorld(const std::string& snapshots_dir, const Scale& scale) : con
     config.mutable_serving()->set_fold_in_bytes(0);
   }
   CHECK(log.CreateTopics(TopicsToCreate(topics, config.kafka())).ok());
-  auto producer = *log.OpenProducer();
-  std::mt19937_64 random(8);
-  const auto put = [&](int partition, std::string key, std::string value) {
-    CHECK(producer
-              ->Produce({.topic = topics.speed_views, .partition = PartitionId{partition}, .key = std::move(key),
-                         .value = std::move(value), .headers = {}},
-                        absl::Seconds(1))
-              .ok());
-  };
-  const int64_t applied = 4 * (scale.users / 10 + 1);
-  for (int u = 0; u < scale.users; u += 10) {
-    v1::SpeedView view;
-    view.mutable_position()->set_applied_offset(applied);
-    for (int f = 0; f < 4; ++f) {
-      v1::Fact* fact = view.add_facts();
-      fact->set_kind(f == 3 ? v1::PURCHASE : v1::VIEW);
-      fact->set_item_id(absl::StrCat("item-", random() % scale.items));
-      fact->set_event_time_unix_ms(absl::ToUnixMillis(clock.Now()) - 60'000 * (4 - f));
-      fact->set_offset(u / 10 * 4 + f);
-    }
-    put(Value(PartitionOfKey(UserId(u), kPartitions)), UserId(u), view.SerializeAsString());
+  producer_ = *log.OpenProducer();
+  for (int user = 0; user < scale.users; user += kUsersToOneLive) {
+    PutView(user);
   }
-  v1::Progress progress;
-  progress.mutable_position()->set_applied_offset(applied);
   for (int p = 0; p < kPartitions; ++p) {
     // Progress never lies beyond the end of `events`.
-    for (int64_t i = 0; i < applied; ++i) {
-      CHECK(producer->ProduceAsync({.topic = topics.events, .partition = PartitionId{p}, .key = "u", .value = ""}).ok());
+    for (int64_t i = 0; i < applied_[p]; ++i) {
+      CHECK(producer_->ProduceAsync({.topic = topics.events, .partition = PartitionId{p}, .key = "u", .value = ""}).ok());
     }
-    CHECK(producer->Flush(absl::Minutes(1)).ok());
-    put(p, std::string(kProgressKey), progress.SerializeAsString());
+    CHECK(producer_->Flush(absl::Minutes(1)).ok());
+    PutProgress(PartitionId{p});
   }
+}
+
+void LiveWorld::Feed() {
+  const auto live_users = static_cast<uint64_t>(scale_.users / kUsersToOneLive);
+  const int user = static_cast<int>(random_() % live_users) * kUsersToOneLive;
+  const PartitionId partition = PartitionOfKey(UserId(user), kPartitions);
+  for (int i = 0; i < kFactsOfUser; ++i) {
+    CHECK(producer_->ProduceAsync({.topic = topics.events, .partition = partition, .key = "u", .value = ""}).ok());
+  }
+  CHECK(producer_->Flush(absl::Minutes(1)).ok());
+  PutView(user);
+  if (++fed_ % kFedBetweenProgress == 0) {
+    for (int p = 0; p < kPartitions; ++p) {
+      PutProgress(PartitionId{p});
+    }
+  }
+}
+
+void LiveWorld::PutView(int user) {
+  const PartitionId partition = PartitionOfKey(UserId(user), kPartitions);
+  int64_t& applied = applied_[static_cast<size_t>(Value(partition))];
+  v1::SpeedView view;
+  for (int f = 0; f < kFactsOfUser; ++f) {
+    v1::Fact* fact = view.add_facts();
+    fact->set_kind(f == kFactsOfUser - 1 ? v1::PURCHASE : v1::VIEW);
+    fact->set_item_id(absl::StrCat("item-", random_() % static_cast<uint64_t>(scale_.items)));
+    fact->set_event_time_unix_ms(absl::ToUnixMillis(clock.Now()) - 60'000 * (kFactsOfUser - f));
+    fact->set_offset(applied++);
+  }
+  view.mutable_position()->set_applied_offset(applied);
+  Put(partition, UserId(user), view.SerializeAsString());
+}
+
+void LiveWorld::PutProgress(PartitionId partition) {
+  v1::Progress progress;
+  progress.mutable_position()->set_applied_offset(applied_[static_cast<size_t>(Value(partition))]);
+  Put(partition, std::string(kProgressKey), progress.SerializeAsString());
+}
+
+void LiveWorld::Put(PartitionId partition, std::string key, std::string value) {
+  CHECK(producer_
+            ->Produce({.topic = topics.speed_views, .partition = partition, .key = std::move(key),
+                       .value = std::move(value), .headers = {}},
+                      absl::Seconds(1))
+            .ok());
 }
 
 OfflineAnswers::OfflineAnswers(const std::string& snapshots_dir, const Scale& scale)

@@ -1,7 +1,11 @@
 #ifndef TRIBUTARY_TESTS_BENCH_SERVING_WORLD_H_
 #define TRIBUTARY_TESTS_BENCH_SERVING_WORLD_H_
 
+#include <cstdint>
+#include <memory>
+#include <random>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "common/config/config.h"
@@ -28,21 +32,38 @@ struct Scale {
   absl::Duration measured = absl::Seconds(3);
 };
 
+inline constexpr int kUsersToOneLive = 10;   // Each so many-th user has live facts.
+
 std::string UserId(int user);
 
-// Writes generation 1, active: 100 items and about 30 purchases a user, 50 neighbours an item, sessions of 2 to 9 items,
-// factors of 64 dimensions.
-void WriteSnapshot(const std::string& dir, const Scale& scale);
+// Writes a snapshot and activates it: 100 items and about 30 purchases a user, 50 neighbours an item, sessions of 2 to 9
+// items, factors of 64 dimensions.
+void WriteSnapshot(const std::string& dir, const Scale& scale, Generation generation = Generation{1});
 
 // The log with live facts for every tenth user: three views and a purchase each.
-struct LiveWorld {
+class LiveWorld {
+ public:
   LiveWorld(const std::string& snapshots_dir, const Scale& scale);
+
+  // One of these users, drawn at random, has other facts than before, as the speed layer would tell of it.
+  void Feed();
 
   FakeClock clock;  // Stands still: ages are the same wherever the answer is made.
   FakeEventLog log{clock};
   v1::Config config;
   Topics topics{""};
   MetricsRegistry metrics;
+
+ private:
+  void PutView(int user);
+  void PutProgress(PartitionId partition);
+  void Put(PartitionId partition, std::string key, std::string value);
+
+  const Scale scale_;
+  std::mt19937_64 random_{8};
+  std::vector<int64_t> applied_;   // By partition.
+  std::unique_ptr<LogProducer> producer_;
+  int64_t fed_ = 0;
 };
 
 // Answers as the server does, from the same files, without a server.

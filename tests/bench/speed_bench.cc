@@ -32,6 +32,7 @@
 #include "common/event_log/topics.h"
 #include "common/process/stop_signal.h"
 #include "speed_layer/partition_state.h"
+#include "tests/bench/process_usage.h"
 #include "tests/bench/report.h"
 #include "tests/fakes/temp_dir.h"
 #include "tests/integration/installation.h"
@@ -120,15 +121,6 @@ absl::Duration CpuTime(pid_t pid) {
   CHECK_GT(fields.size(), 13u);
   const int64_t ticks = std::stoll(fields[11]) + std::stoll(fields[12]);
   return absl::Seconds(static_cast<double>(ticks) / static_cast<double>(sysconf(_SC_CLK_TCK)));
-}
-
-int64_t ResidentBytes(pid_t pid) {
-  std::ifstream file(absl::StrCat("/proc/", pid, "/status"));
-  for (std::string line; std::getline(file, line);) {
-    int64_t kib = 0;
-    if (sscanf(line.c_str(), "VmRSS: %ld kB", &kib) == 1) return kib * 1024;
-  }
-  LOG(FATAL) << "no such process: pid=" << pid;
 }
 
 // ---- one topic of events and who reads it ---------------------------------------------------------------------------

@@ -56,6 +56,8 @@ class Installation {
 
   const std::string& config_path() const { return config_path_; }
   const std::string& dir() const { return dir_.path(); }
+  // Of serving, host:port.
+  const std::string& address() const { return address_; }
   // The Kafka of the run, and the full name of one of our topics.
   EventLog& log() { return kafka_.log(); }
   std::string topic(absl::string_view name) const;

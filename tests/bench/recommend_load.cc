@@ -1,0 +1,82 @@
+#include "tests/bench/recommend_load.h"
+
+#include <glog/logging.h>
+#include <grpcpp/grpcpp.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <random>
+#include <thread>
+
+#include "absl/time/clock.h"
+#include "tests/bench/serving_world.h"
+#include "tributary/v1/recommendation_service.grpc.pb.h"
+
+namespace tributary::serving {
+
+LoadResult AskSteadily(const Load& load) {
+  struct Call {
+    grpc::ClientContext context;
+    v1::RecommendResponse response;
+    grpc::Status status;
+    absl::Time due;
+    std::unique_ptr<grpc::ClientAsyncResponseReader<v1::RecommendResponse>> reader;
+  };
+  std::vector<std::unique_ptr<v1::RecommendationService::Stub>> stubs;
+  for (int c = 0; c < load.connections; ++c) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt("bench.channel", c);  // A connection of its own.
+    stubs.push_back(v1::RecommendationService::NewStub(
+        grpc::CreateCustomChannel(load.address, grpc::InsecureChannelCredentials(), arguments)));
+  }
+  grpc::CompletionQueue queue;
+  const absl::Time begin = absl::Now();
+  const absl::Time measured = begin + load.warm_up;
+  const auto requests = static_cast<int64_t>(load.requests_per_second * absl::ToDoubleSeconds(load.warm_up + load.measured));
+  LoadResult result;
+  std::thread receiver([&] {
+    void* tag = nullptr;
+    bool ok = false;
+    while (queue.Next(&tag, &ok)) {
+      const std::unique_ptr<Call> call(static_cast<Call*>(tag));
+      if (call->due < measured) continue;
+      if (call->status.ok()) {
+        result.answers.push_back({.due = call->due,
+                                  .took = absl::Now() - call->due,
+                                  .generation = call->response.freshness().generation()});
+      } else if (++result.failed == 1) {
+        result.first_failure = call->status.error_message();
+      }
+    }
+  });
+  std::mt19937_64 random(9);
+  v1::RecommendRequest request;
+  request.set_limit(20);
+  for (int64_t n = 0; n < requests; ++n) {
+    const absl::Time due = begin + n * absl::Seconds(1) / load.requests_per_second;
+    if (const absl::Duration ahead = due - absl::Now(); ahead > absl::ZeroDuration()) {
+      absl::SleepFor(ahead);
+    }
+    auto* call = new Call;
+    call->due = due;
+    request.set_user_id(UserId(static_cast<int>(random() % static_cast<uint64_t>(load.users))));
+    call->reader = stubs[static_cast<size_t>(n) % stubs.size()]->AsyncRecommend(&call->context, request, &queue);
+    call->reader->Finish(&call->response, &call->status, call);
+  }
+  queue.Shutdown();  // What is under way still comes.
+  receiver.join();
+  return result;
+}
+
+double MillisecondsWithin(const std::vector<Answered>& answers, double share) {
+  CHECK(!answers.empty());
+  std::vector<absl::Duration> took;
+  took.reserve(answers.size());
+  for (const Answered& answer : answers) took.push_back(answer.took);
+  const auto rank = took.begin() + static_cast<ptrdiff_t>(share * static_cast<double>(took.size() - 1));
+  std::nth_element(took.begin(), rank, took.end());
+  return absl::ToDoubleMilliseconds(*rank);
+}
+
+}  // namespace tributary::serving
