@@ -44,7 +44,7 @@ BUILD_PACKAGES=(
 # What tests, sample data and the local Kafka need.
 TEST_PACKAGES=(
   libgtest-dev libgmock-dev libbenchmark-dev
-  openjdk-17-jre-headless maven kcat jq patch zstd curl
+  openjdk-17-jre-headless maven kcat jq patch zstd curl rocksdb-tools
 )
 CLANG_PACKAGES=(clang-16 clang-tidy-16 libclang-rt-16-dev)
 # What step 2 needs.

@@ -56,7 +56,7 @@ class Reader : public SnapshotReader {
     }
   }
 
-  absl::Status CheckChecksums() const;
+  absl::Status CheckChecksums();
   absl::Status OpenFlatFiles();
   absl::Status OpenDatabase(int64_t block_cache_bytes);
   absl::Status CheckDigest() const;
@@ -160,7 +160,9 @@ class Reader : public SnapshotReader {
   template <typename Message>
   absl::Status Find(View view, absl::string_view key, Message* message) const {
     rocksdb::PinnableSlice value;
-    const rocksdb::Status status = db_->Get(rocksdb::ReadOptions(), families_[static_cast<size_t>(view)], Slice(key), &value);
+    rocksdb::ReadOptions options;
+    options.verify_checksums = !verified_;   // Then only what is asked for is read of a mapped file, not its whole block.
+    const rocksdb::Status status = db_->Get(options, families_[static_cast<size_t>(view)], Slice(key), &value);
     if (status.IsNotFound()) {
       return absl::NotFoundError(absl::StrCat("no such key in the snapshot: ", Where(view)));
     }
@@ -196,9 +198,10 @@ class Reader : public SnapshotReader {
   std::vector<rocksdb::ColumnFamilyHandle*> all_families_;
   std::array<rocksdb::ColumnFamilyHandle*, format::kViews.size()> families_{};   // By View.
   bool any_forgotten_ = false;   // Else a miss is a miss.
+  bool verified_ = false;        // Every file was, as a whole.
 };
 
-absl::Status Reader::CheckChecksums() const {
+absl::Status Reader::CheckChecksums() {
   for (const v1::SnapshotFile& file : manifest_.files()) {
     const absl::StatusOr<uint64_t> checksum = files::Checksum(FilePath(file.path()));
     if (!checksum.ok()) {
@@ -210,6 +213,7 @@ absl::Status Reader::CheckChecksums() const {
           Value(generation_), file.path(), file.size_bytes(), *checksum, file.xxh64()));
     }
   }
+  verified_ = true;
   return absl::OkStatus();
 }
 
@@ -267,6 +271,7 @@ absl::Status Reader::OpenDatabase(int64_t block_cache_bytes) {
   rocksdb::Options options;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   options.info_log = RocksdbLogger();
+  options.allow_mmap_reads = true;   // What is not compressed is found where it lies.
   options.max_open_files = -1;   // Indexes and filters of all files are read now, not by the first request.
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
