@@ -13,19 +13,17 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
-#include <map>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/sessions/session_neighbours.h"
 #include "tests/bench/report.h"
+#include "tests/bench/session_sets.h"
 #include "tests/bench/top_n_split.h"
 
 namespace tributary::bench {
@@ -74,79 +72,6 @@ std::vector<Set> PublicSets() {
            .peer_query_us = 138}};
 }
 
-// yoochoose-17d: `period session item` in the order of time, so that a row's number is its time. The sessions of a day,
-// at most `most`, are asked for; those of the days before it are known.
-struct Split {
-  std::vector<PastSession> train, test;
-  uint32_t items = 0;
-};
-
-Split ReadYoochoose(uint32_t day, size_t most) {
-  std::istringstream lines(ReadData("yoochoose-17d/clicks.tsv.zst"));
-  std::string header;
-  std::getline(lines, header);
-  Split split;
-  absl::flat_hash_map<uint32_t, size_t> train, test;
-  uint32_t period = 0, session = 0, item = 0;
-  for (int64_t row = 0; lines >> period >> session >> item; ++row) {
-    if (period > day) break;
-    auto& places = period < day ? train : test;
-    auto& sessions = period < day ? split.train : split.test;
-    const auto [place, is_new] = places.try_emplace(session, sessions.size());
-    if (is_new) sessions.emplace_back();
-    sessions[place->second].items.push_back(item);
-    sessions[place->second].time_unix_ms = row;
-    split.items = std::max(split.items, item + 1);
-  }
-  split.test.resize(std::min(split.test.size(), most));
-  return split;
-}
-
-// Numbers items in the order in which they come.
-std::vector<PastSession> Parse(const std::string& text, absl::flat_hash_map<uint64_t, uint32_t>* numbers) {
-  std::map<uint64_t, std::vector<std::pair<double, uint32_t>>> clicks;
-  std::istringstream lines(text);
-  std::string header;
-  std::getline(lines, header);
-  uint64_t session = 0, item = 0;
-  double time = 0;
-  while (lines >> session >> item >> time) {
-    clicks[session].emplace_back(time,
-                                 numbers->try_emplace(item, static_cast<uint32_t>(numbers->size())).first->second);
-  }
-  std::vector<PastSession> sessions;
-  for (auto& [id, of_session] : clicks) {
-    std::stable_sort(of_session.begin(), of_session.end(),
-                     [](const auto& a, const auto& b) { return a.first < b.first; });
-    PastSession& past = sessions.emplace_back();
-    past.time_unix_ms = static_cast<int64_t>(of_session.back().first * 1000);
-    for (const auto& click : of_session) {
-      past.items.push_back(click.second);
-    }
-  }
-  return sessions;
-}
-
-struct Quality {
-  double hit_rate = 0;
-  double mrr = 0;
-  int64_t places = 0;
-
-  void Add(absl::Span<const ScoredItem> list, uint32_t next, size_t length) {
-    ++places;
-    for (size_t i = 0; i < list.size() && i < length; ++i) {
-      if (Value(list[i].item) == next) {
-        hit_rate += 1;
-        mrr += 1 / (static_cast<double>(i) + 1);
-      }
-    }
-  }
-  void Finish() {
-    hit_rate /= static_cast<double>(std::max<int64_t>(1, places));
-    mrr /= static_cast<double>(std::max<int64_t>(1, places));
-  }
-};
-
 void Run(const Set& set, std::vector<PastSession> train, const std::vector<PastSession>& test, uint32_t items,
          Report* report) {
   const absl::Time begin = absl::Now();
@@ -171,10 +96,10 @@ void Run(const Set& set, std::vector<PastSession> train, const std::vector<PastS
   }
   const SessionNeighbours stored_neighbours(index, set.options), live_neighbours(none.index(), set.options);
   SessionNeighbours::Scratch stored_scratch, live_scratch;
-  Quality ours, popularity, of_live;
+  SessionQuality ours, popularity, of_live;
   std::vector<double> stored_us, live_us;
   const auto ask = [&](const SessionNeighbours& neighbours, const LiveSessionIndex* beside, const PastSession& session,
-                       size_t i, SessionNeighbours::Scratch* scratch, std::vector<double>* times, Quality* quality) {
+                       size_t i, SessionNeighbours::Scratch* scratch, std::vector<double>* times, SessionQuality* quality) {
     const absl::Time asked = absl::Now();
     // One more than is looked at: the item that is on show now is not what comes next.
     const absl::Span<const ScoredItem> next =
@@ -224,18 +149,6 @@ void Run(const Set& set, std::vector<PastSession> train, const std::vector<PastS
   report->Add(absl::StrCat(prefix, "_live_query_us"), live_mean, "us", query_peer, set.peer_query_us);
 }
 
-// Everybody walks on from one item to the next.
-std::vector<PastSession> Walks(uint32_t sessions, uint32_t items) {
-  std::vector<PastSession> walks(sessions);
-  for (uint32_t s = 0; s < sessions; ++s) {
-    walks[s].time_unix_ms = s;
-    for (uint32_t i = 0; i < 2 + s % 5; ++i) {
-      walks[s].items.push_back((s * 7 + i) % items);
-    }
-  }
-  return walks;
-}
-
 }  // namespace
 }  // namespace tributary::bench
 
@@ -259,7 +172,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   Report report("sessions");
   if (smoke) {
-    Run({.name = "synthetic"}, Walks(500, 100), Walks(50, 100), 100, &report);
+    Run({.name = "synthetic"}, SyntheticWalks(500, 100), SyntheticWalks(50, 100), 100, &report);
     return 0;
   }
   for (Set set : PublicSets()) {
@@ -277,14 +190,12 @@ int main(int argc, char** argv) {
       if (m > 0) set.options.recent_sessions = m;
       if (k > 0) set.options.neighbours = k;
       if (l > 0) set.options.last_items = l;
-      Split split = ReadYoochoose(validation ? 15 : 16, 5'000);
+      SessionSplit split = ReadYoochoose(validation ? 15 : 16, 5'000);
       Run(set, std::move(split.train), split.test, split.items, &report);
       continue;
     }
-    absl::flat_hash_map<uint64_t, uint32_t> numbers;
-    std::vector<tributary::PastSession> train = Parse(ReadData(set.train), &numbers);
-    const std::vector<tributary::PastSession> test = Parse(ReadData(set.test), &numbers);
-    Run(set, std::move(train), test, static_cast<uint32_t>(numbers.size()), &report);
+    SessionSplit split = ReadSessions(set.train, set.test);
+    Run(set, std::move(split.train), split.test, split.items, &report);
   }
   return 0;
 }
