@@ -248,7 +248,7 @@ void MeasureServed(const std::string& name, const SessionSplit& split, int lengt
     integration::Installation installation("sessions", 3, 200);
     if (sessions_alone) {
       std::ofstream(installation.config_path(), std::ios::app)
-          << "merge { personal_weight: 0 session_weight: 1 }\n";
+          << "merge { personal_weight: 1e-6 session_weight: 1 }\n";
     }
     Learn(split, installation);
     const auto serving = installation.StartServing();
