@@ -35,7 +35,7 @@ class ServedLists::Views : public CandidateViews {
     }
   }
 
-  // Asked for only where something live is known.
+  // Of where there are no sessions.
   absl::Span<const ScoredItem> Neighbours(ItemNumber) const override { return {}; }
   absl::Span<const ScoredItem> Popular() const override { return popular_; }
   absl::Span<const ScoredItem> PopularIn(CategoryNumber category) const override {
@@ -54,7 +54,8 @@ ServedLists::ServedLists(const ServingWorld& world, absl::Span<const uint32_t> i
 ServedLists::~ServedLists() = default;
 
 absl::StatusOr<std::vector<ScoredItem>> ServedLists::Serve(absl::Span<const ScoredItem> list,
-                                                           absl::Span<const uint32_t> own, size_t k) {
+                                                           absl::Span<const uint32_t> own, const LiveRequest* live,
+                                                           size_t k) {
   UserHistory history;
   for (const uint32_t item : own) {
     history.Apply(v1::VIEW, ItemNumber{item}, DecisionKey{}, /*value_micros=*/0);
@@ -64,10 +65,18 @@ absl::StatusOr<std::vector<ScoredItem>> ServedLists::Serve(absl::Span<const Scor
   input.rules = world_.rules;
   input.views = views_.get();
   input.policy = world_.policy;
-  input.weights = {world_.policy->personal_weight, world_.policy->session_weight, world_.policy->fallback_weight};
+  input.weights = ResolveWeights(v1::SnapshotManifest::default_instance(), *world_.policy);
   input.now_unix_ms = world_.now_unix_ms;
   input.personal = list;
   input.history = &history;
+  LivePartition partition;
+  if (live != nullptr) {
+    partition.facts = live->facts;
+    input.live = absl::MakeConstSpan(&partition, 1);
+    input.sessions = live->sessions;
+    input.weights = live->weights;
+    input.newcomer = live->newcomer;
+  }
   input.limit = static_cast<int>(k);
   input.exclude_seen = true;
   input.without_reasons = true;

@@ -19,24 +19,43 @@ struct ServingWorld {
   const RuleSet* rules = nullptr;        // Null: none.
   const MergePolicy* policy = nullptr;
   int64_t now_unix_ms = 0;  // Of the request: availability and rules are those of this time.
+  // What is known of sessions, in any order, each with its user's row; empty: nothing.
+  absl::Span<const PastSession> sessions;
 };
 
-// What the serving layer shows of a user's list when nothing live is known of the user, by common/merge: what is
-// measured is what is served. The request asks for what is new to the user (exclude_seen); where the list runs short,
-// the fallback ladder fills up. Not thread-safe.
+// What a user did just now.
+struct LiveRequest {
+  absl::Span<const Fact> facts;    // By offset.
+  const SessionNeighbours* sessions = nullptr;
+  SourceWeights weights;
+  bool newcomer = false;           // As in MergeInput.
+};
+
+// What the serving layer shows of a user's list, by common/merge: what is measured is what is served. The request asks for
+// what is new to the user (exclude_seen); where the list runs short, the fallback ladder fills up. Not thread-safe.
 class ServedLists {
  public:
   // `item_users`: by item, the users of the training part who have it; the popular items are by that.
   ServedLists(const ServingWorld& world, absl::Span<const uint32_t> item_users);
   ~ServedLists();
 
-  // The first `k` items for a user who has `own` (ascending): best first, of what is in no list too. Errors as of
-  // Merge.
+  // The first `k` items for a user who has `own` (ascending) of whom nothing live is known: best first, of what is in no
+  // list too. Errors as of Merge.
   absl::StatusOr<std::vector<ScoredItem>> Serve(absl::Span<const ScoredItem> list, absl::Span<const uint32_t> own,
-                                                size_t k);
+                                                size_t k) {
+    return Serve(list, own, nullptr, k);
+  }
+  // The same for a user who acts.
+  absl::StatusOr<std::vector<ScoredItem>> Serve(absl::Span<const ScoredItem> list, absl::Span<const uint32_t> own,
+                                                const LiveRequest& live, size_t k) {
+    return Serve(list, own, &live, k);
+  }
 
  private:
   class Views;
+
+  absl::StatusOr<std::vector<ScoredItem>> Serve(absl::Span<const ScoredItem> list, absl::Span<const uint32_t> own,
+                                                const LiveRequest* live, size_t k);
 
   const ServingWorld world_;
   const std::unique_ptr<const Views> views_;

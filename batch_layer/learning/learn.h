@@ -2,12 +2,14 @@
 #define TRIBUTARY_BATCH_LAYER_LEARNING_LEARN_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "batch_layer/evaluation/served_lists.h"
+#include "batch_layer/learning/live_weights.h"
 #include "batch_layer/learning/validation.h"
 #include "batch_layer/models/ials.h"
 #include "batch_layer/models/interaction_matrix.h"
@@ -26,10 +28,11 @@ struct Learned {
   ItemItemModel item_item;
   std::string item_item_name;                   // ease or gf_cf.
   double ials_weight = 0;                       // Of the blend: configured, or the best on the validation slice.
-  // On the validation slice, before the models saw it: of the blend (no model name), ials, item_item_name and popularity.
-  // Empty without a slice.
+  // On the validation slice, before the models saw it: of the blend (no model name), ials, item_item_name and popularity,
+  // and of users who act (live, newcomer; live_weights.h says who). Empty without a slice.
   std::vector<v1::QualityMetric> metrics;
   std::vector<uint32_t> validated_rows;  // Of the slice, ascending.
+  std::optional<LiveWeights> live;       // Unless there was no slice, no world, or they are as configured.
 };
 
 IalsOptions IalsOptionsOf(const v1::BatchConfig& config);

@@ -60,6 +60,10 @@ ValidationSlice CutValidation(absl::Span<const Observation> observations, const 
       held_out.push_back(observations[std::get<2>(order[i])].interaction.item);
     }
     std::sort(held_out.begin(), held_out.end());
+    std::vector<Observation>& in_order = slice.in_order.emplace_back();
+    for (size_t i = order.size(); i-- > 0;) {
+      in_order.push_back(observations[std::get<2>(order[i])]);
+    }
     slice.rows.push_back(candidate.row);
     slice.held_out.push_back(std::move(held_out));
   }

@@ -27,6 +27,8 @@ struct ValidationSlice {
   std::vector<Interaction> train;
   std::vector<uint32_t> rows;                     // Ascending; empty: no slice.
   std::vector<std::vector<uint32_t>> held_out;    // Items of each of `rows`, ascending.
+  // All that each of `rows` did, the oldest first: as many at the end as are held out are those.
+  std::vector<std::vector<Observation>> in_order;
 };
 
 // Rows with at least five items, chosen by the seed, give away their latest fifth; of equally late items the seed chooses.

@@ -326,6 +326,15 @@ class BatchRun {
         entry->set_weight(weight);
       }
       v1::FoldIn* const fold_in = manifest.mutable_fold_in();
+      if (learned.live.has_value()) {
+        for (const auto& [source, weight] :
+             {std::pair<std::string, double>{"session", learned.live->session}, {"newcomer", learned.live->newcomer}}) {
+          v1::SourceWeight* const entry = manifest.add_source_weights();
+          entry->set_source(source);
+          entry->set_weight(weight);
+        }
+        fold_in->set_folded_share(learned.live->folded_share);
+      }
       *fold_in->mutable_kind_weights() = config_.batch().kind_weights();
       fold_in->set_dislike_rating_at_most(config_.merge().dislike_rating_at_most());
       if (views_.learned_since_unix_ms) {

@@ -214,11 +214,14 @@ class EventPass {
     });
     for (uint32_t i = 0; i < users; ++i) {
       TRIBUTARY_RETURN_IF_ERROR(views_.profiles.Append(profiles[i]));
-      std::move(sessions[i].begin(), sessions[i].end(), std::back_inserter(past_sessions_));
       if (!observations[i].empty()) {
+        for (PastSession& session : sessions[i]) {
+          session.user = static_cast<uint32_t>(views_.learned_users.size());
+        }
         observations_.Append(observations[i], static_cast<uint32_t>(views_.learned_users.size()));
         views_.learned_users.push_back(first + i);
       }
+      std::move(sessions[i].begin(), sessions[i].end(), std::back_inserter(past_sessions_));
     }
     if (past_sessions_.size() >= 2 * kMostSessions) {
       KeepNewest(kMostSessions, &past_sessions_);
@@ -397,11 +400,15 @@ absl::StatusOr<Views> ComputeViews(Dataset& dataset, const RunCatalogue& catalog
   EventPass pass(dataset, catalogue, config, views);
   TRIBUTARY_RETURN_IF_ERROR(pass.Run());
   views.popular = pass.Popular();
-  views.session_index = SessionIndexArrays::Build(
-      pass.TakeSessions(), static_cast<uint32_t>(dataset.items.size()), static_cast<size_t>(batch.sessions_per_item()));
+  std::vector<PastSession> sessions = pass.TakeSessions();
+  const auto build_session_index = [&] {
+    views.session_index = SessionIndexArrays::Build(std::move(sessions), static_cast<uint32_t>(dataset.items.size()),
+                                                    static_cast<size_t>(batch.sessions_per_item()));
+  };
   views.neighbours.resize(dataset.items.size());
   const size_t observed = pass.observations().size();
   if (observed == 0) {
+    build_session_index();
     return views;
   }
   TRIBUTARY_RETURN_IF_ERROR(CheckLearningFits({.events = dataset.accepted_events,
@@ -412,9 +419,12 @@ absl::StatusOr<Views> ComputeViews(Dataset& dataset, const RunCatalogue& catalog
   dataset.events.ReleaseEvents();
   {
     const std::vector<Observation> observations = std::move(pass.observations()).Take();
+    ServingWorld with_sessions = world;
+    with_sessions.sessions = sessions;
     TRIBUTARY_ASSIGN_OR_RETURN(views.learned, Learn(observations, static_cast<uint32_t>(views.learned_users.size()),
-                                                    static_cast<uint32_t>(dataset.items.size()), batch, &world));
+                                                    static_cast<uint32_t>(dataset.items.size()), batch, &with_sessions));
   }
+  build_session_index();
   NeighbourOptions options;
   options.k = static_cast<size_t>(batch.neighbours());
   options.threads = batch.threads();

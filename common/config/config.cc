@@ -145,6 +145,7 @@ v1::Config DefaultConfig() {
   item_item->set_low_pass_weight(0.3);
   batch->mutable_blend()->set_ials_weight(0.6);
   batch->mutable_blend()->set_validation_users(1'000);
+  batch->mutable_blend()->set_live_users(500);
   auto* gate = batch->mutable_gate();
   gate->set_compare_from_users(200);
   gate->set_max_empty_list_rate(0.01);
@@ -184,6 +185,7 @@ v1::Config DefaultConfig() {
   merge->set_personal_weight(1);
   merge->set_session_weight(0.5);
   merge->set_fallback_weight(0.1);
+  merge->set_newcomer_weight(0.25);
 
   FillLists(&config);
   return config;
@@ -238,6 +240,7 @@ absl::Status ValidateConfig(const v1::Config& config) {
       {"batch.item_item.low_pass_weight", batch.item_item().low_pass_weight(), 0, 1000},
       {"batch.blend.ials_weight", batch.blend().ials_weight(), 0, 1},
       {"batch.blend.validation_users", double(batch.blend().validation_users()), 0, 1e6},
+      {"batch.blend.live_users", double(batch.blend().live_users()), 0, 1e6},
       {"batch.gate.compare_from_users", double(batch.gate().compare_from_users()), 1, 1e9},
       {"batch.gate.max_empty_list_rate", batch.gate().max_empty_list_rate(), 0, 1},
       {"batch.gate.max_metric_drop", batch.gate().max_metric_drop(), 0, 1},
@@ -264,11 +267,12 @@ absl::Status ValidateConfig(const v1::Config& config) {
       {"serving.fold_in_bytes", double(serving.fold_in_bytes()), 1 << 20, 1e13},
       {"serving.live_sessions_bytes", double(serving.live_sessions_bytes()), 1 << 20, 1e13},
       {"merge.max_category_boost", merge.max_category_boost(), 0, 1000},
-      {"merge.purchase_suppression_days", double(merge.purchase_suppression_days()), 0, 36600},
+      {"merge.purchase_suppression_days", double(merge.purchase_suppression_days()), 0, 36500},
       {"merge.dislike_rating_at_most", merge.dislike_rating_at_most(), 0, 10},
       {"merge.personal_weight", merge.personal_weight(), 0, 1000},
       {"merge.session_weight", merge.session_weight(), 0, 1000},
       {"merge.fallback_weight", merge.fallback_weight(), 0, 1000},
+      {"merge.newcomer_weight", merge.newcomer_weight(), 0, 1000},
   };
   for (const Range& range : ranges) {
     if (!(range.value >= range.low && range.value <= range.high)) {  // NaN fails too.

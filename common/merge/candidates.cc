@@ -58,11 +58,12 @@ void Merger::AddPersonal() {
   if (best <= 0) {
     return;
   }
-  const double scale = in_.weights.personal / best;
+  const double weight = in_.newcomer ? in_.weights.newcomer : in_.weights.personal;
+  const double scale = weight / best;
   // Most users have no live facts: their page is the head of the list, and the rest is not even looked at. Items that
   // round to the same rank as the last one of the page still count, since their ids decide.
   const bool is_ranking = PersonalIsRanking();
-  const double same_rank = 2 * in_.weights.personal / kRankSteps;
+  const double same_rank = 2 * weight / kRankSteps;
   double last = 0;
   for (const ScoredItem& scored : in_.personal) {
     if (!Known(scored.item)) {

@@ -119,7 +119,8 @@ struct MergeInput {
   int64_t now_unix_ms = 0;                   // Required: what ages, windows and availability are counted to.
 
   // The user.
-  absl::Span<const ScoredItem> personal;     // The list of the batch layer (or folded in), best first.
+  absl::Span<const ScoredItem> personal;     // The list of the batch layer, folded in or mixed of both, best first.
+  bool newcomer = false;                     // The batch layer has no list of the user: weights.newcomer is that of `personal`.
   const UserHistory* history = nullptr;      // Of the snapshot, at its W. Null: it does not know the user.
   absl::Span<const LivePartition> live;
   uint64_t user_key = 0;                     // Of the user among live_sessions. 0: not in it.

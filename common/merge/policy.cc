@@ -17,14 +17,15 @@ absl::Status Refused(absl::string_view field, absl::string_view reason) {
   return absl::InvalidArgumentError(absl::StrCat("merge policy refused: field=", field, " reason=\"", reason, "\""));
 }
 
-// Takes over a non-negative number that is set.
-absl::Status Take(absl::string_view field, double value, double* target) {
+// Takes over a number, which must not be negative, if it is set.
+absl::Status Take(absl::string_view field, bool set, double value, double* target) {
+  if (!set) {
+    return absl::OkStatus();
+  }
   if (!std::isfinite(value) || value < 0) {
     return Refused(field, "must be finite and >= 0");
   }
-  if (value > 0) {
-    *target = value;
-  }
+  *target = value;
   return absl::OkStatus();
 }
 
@@ -76,12 +77,13 @@ absl::StatusOr<MergePolicy> MergePolicy::FromProto(const v1::MergePolicy& messag
                                        .strength = effect.strength(),
                                        .half_life_ms = int64_t{effect.half_life_seconds()} * 1000});
   }
-  absl::Status status = Take("max_category_boost", message.max_category_boost(), &policy.max_category_boost);
-  status.Update(Take("personal_weight", message.personal_weight(), &policy.personal_weight));
-  status.Update(Take("session_weight", message.session_weight(), &policy.session_weight));
-  status.Update(Take("fallback_weight", message.fallback_weight(), &policy.fallback_weight));
+  absl::Status status = Take("max_category_boost", message.has_max_category_boost(), message.max_category_boost(), &policy.max_category_boost);
+  status.Update(Take("personal_weight", message.has_personal_weight(), message.personal_weight(), &policy.personal_weight));
+  status.Update(Take("session_weight", message.has_session_weight(), message.session_weight(), &policy.session_weight));
+  status.Update(Take("fallback_weight", message.has_fallback_weight(), message.fallback_weight(), &policy.fallback_weight));
+  status.Update(Take("newcomer_weight", message.has_newcomer_weight(), message.newcomer_weight(), &policy.newcomer_weight));
   double rating = static_cast<double>(policy.dislike_rating_at_most_micros) / 1e6;
-  status.Update(Take("dislike_rating_at_most", message.dislike_rating_at_most(), &rating));
+  status.Update(Take("dislike_rating_at_most", message.has_dislike_rating_at_most(), message.dislike_rating_at_most(), &rating));
   if (!status.ok()) {
     return status;
   }
@@ -92,7 +94,7 @@ absl::StatusOr<MergePolicy> MergePolicy::FromProto(const v1::MergePolicy& messag
   if (message.purchase_suppression_days() < 0 || message.purchase_suppression_days() > kMaxSuppressionDays) {
     return Refused("purchase_suppression_days", "0 to 36,500");
   }
-  if (message.purchase_suppression_days() > 0) {
+  if (message.has_purchase_suppression_days()) {
     policy.purchase_suppression_ms = message.purchase_suppression_days() * kDayMs;
   }
   return policy;
@@ -101,7 +103,8 @@ absl::StatusOr<MergePolicy> MergePolicy::FromProto(const v1::MergePolicy& messag
 SourceWeights ResolveWeights(const v1::SnapshotManifest& manifest, const MergePolicy& policy) {
   SourceWeights weights{.personal = policy.personal_weight,
                         .session = policy.session_weight,
-                        .fallback = policy.fallback_weight};
+                        .fallback = policy.fallback_weight,
+                        .newcomer = policy.newcomer_weight};
   for (const v1::SourceWeight& source : manifest.source_weights()) {
     if (!std::isfinite(source.weight()) || source.weight() < 0) {
       continue;   // A manifest of another build: the policy's weight is the safe one.
@@ -112,6 +115,8 @@ SourceWeights ResolveWeights(const v1::SnapshotManifest& manifest, const MergePo
       weights.session = source.weight();
     } else if (absl::EqualsIgnoreCase(source.source(), "fallback")) {
       weights.fallback = source.weight();
+    } else if (absl::EqualsIgnoreCase(source.source(), "newcomer")) {
+      weights.newcomer = source.weight();
     }
   }
   return weights;

@@ -26,6 +26,7 @@ struct MergePolicy {
   double personal_weight = 1;
   double session_weight = 0.5;
   double fallback_weight = 0.1;
+  double newcomer_weight = 0.25;
 
   // The effect of a kind on categories; null: none.
   const CategoryEffect* EffectOf(EventType kind) const;
@@ -41,9 +42,10 @@ struct SourceWeights {
   double personal = 1;
   double session = 0.5;
   double fallback = 0.1;
+  double newcomer = 0.25;  // In the place of `personal`, for a user whom the snapshot has no list for.
 };
 
-// The manifest's weights, by the names `personal`, `session` and `fallback`; the policy's where it has none.
+// The manifest's weights, by these names; the policy's where it has none.
 SourceWeights ResolveWeights(const v1::SnapshotManifest& manifest, const MergePolicy& policy);
 
 }  // namespace tributary

@@ -37,8 +37,11 @@ struct SessionIndex {
 
 // One session's items, the oldest first, with repeats.
 struct PastSession {
+  static constexpr uint32_t kNobody = 0xffffffff;
+
   int64_t time_unix_ms = 0;
   std::vector<uint32_t> items;
+  uint32_t user = kNobody;   // As its maker numbers users; an index has none.
 };
 
 // The arrays of an index. Immutable once built.

@@ -1,8 +1,11 @@
 #include "serving_layer/context/fold_in.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
+
+#include "common/merge/mixed_list.h"
 
 namespace tributary::serving {
 namespace {
@@ -23,6 +26,10 @@ ObservationOptions OptionsOf(const v1::FoldIn& message) {
   options.dislike_rating_at_most = message.dislike_rating_at_most();
   options.since_unix_ms = message.has_since_unix_ms() ? message.since_unix_ms() : std::numeric_limits<int64_t>::min();
   return options;
+}
+
+double ShareOf(const v1::FoldIn& message) {
+  return message.has_folded_share() && std::isfinite(message.folded_share()) ? std::clamp(message.folded_share(), 0.0, 1.0) : 1;
 }
 
 // As many as lists of that length fit the budget, some more: not all have their full length.
@@ -46,6 +53,7 @@ FoldIn::FoldIn(const SnapshotFactors& factors, const v1::FoldIn& options, int64_
       items_(factors.items),
       options_(OptionsOf(options)),
       list_length_(static_cast<size_t>(std::max(1, options.list_length()))),
+      share_(ShareOf(options)),
       memory_budget_bytes_(memory_budget_bytes),
       mask_(PlacesFor(memory_budget_bytes, list_length_) - 1),
       places_(mask_ + 1) {}
@@ -65,8 +73,11 @@ void FoldIn::Observe(const UserHistory& history, std::vector<ItemObservation>* o
   }
 }
 
-bool FoldIn::List(const UserHistory& before, const UserHistory& now, Scratch* scratch,
+bool FoldIn::List(const UserHistory& before, const UserHistory& now, absl::Span<const ScoredItem> stored, Scratch* scratch,
                   std::vector<ScoredItem>* list) const {
+  if (share_ <= 0 && !stored.empty()) {
+    return false;
+  }
   Observe(before, &scratch->before);
   Observe(now, &scratch->now);
   if (std::equal(scratch->before.begin(), scratch->before.end(), scratch->now.begin(), scratch->now.end(),
@@ -82,6 +93,9 @@ bool FoldIn::List(const UserHistory& before, const UserHistory& now, Scratch* sc
     scratch->weights.push_back(observation.weight);
   }
   *list = fold_in_.List(scratch->columns, scratch->weights, list_length_, /*exclude_own=*/false, &scratch->ials);
+  if (share_ < 1 && !stored.empty()) {
+    *list = MixedList(stored, *list, share_, list_length_);
+  }
   return true;
 }
 

@@ -44,9 +44,11 @@ class FoldIn {
   FoldIn(const SnapshotFactors& factors, const v1::FoldIn& options, int64_t memory_budget_bytes);
   ~FoldIn();
 
-  // The list of a user whose state is `now` where it was `before` when the snapshot was made. False: the models would
-  // see nothing new; `list` is left as it was.
-  bool List(const UserHistory& before, const UserHistory& now, Scratch* scratch, std::vector<ScoredItem>* list) const;
+  // The list of a user whose state is `now` where it was `before` when the snapshot was made, with `stored` as its list
+  // (common/merge/mixed_list.h). False: the models would see nothing new, or what they see does not count beside `stored`;
+  // `list` is left as it was.
+  bool List(const UserHistory& before, const UserHistory& now, absl::Span<const ScoredItem> stored, Scratch* scratch,
+            std::vector<ScoredItem>* list) const;
 
   // Null: not kept.
   const Memo* Find(uint64_t user, uint64_t version) const;
@@ -60,6 +62,7 @@ class FoldIn {
   const uint32_t items_;
   const ObservationOptions options_;
   const size_t list_length_;
+  const double share_;   // Of what is folded in, beside a stored list.
   const int64_t memory_budget_bytes_;
   const size_t mask_;                                     // Of places, a power of two.
   mutable std::vector<std::atomic<const Memo*>> places_;  // By user and version.

@@ -107,6 +107,7 @@ absl::Status MergeRequest::SetUser(absl::string_view user_id, const LiveState& l
   }
   TRIBUTARY_RETURN_IF_ERROR(CheckFloor(*snapshot_, live.partitions()));
   TRIBUTARY_RETURN_IF_ERROR(ReadStored(user_id));
+  input_.newcomer = input_.personal.empty();
   return views != nullptr && tracked ? FoldIn(*views) : absl::OkStatus();
 }
 
@@ -167,7 +168,7 @@ absl::Status MergeRequest::FoldIn(const LiveUserViews& views) {
   }
   TRIBUTARY_RETURN_IF_ERROR(ReadUser(&history_now_, &facts_));
   serving::FoldIn::Memo memo{.user = input_.user_key, .version = version};
-  memo.changed = fold_in->List(history_, history_now_, &fold_in_, &memo.list);
+  memo.changed = fold_in->List(history_, history_now_, input_.personal, &fold_in_, &memo.list);
   if (memo.changed) {
     personal_ = memo.list;
     input_.personal = personal_;

@@ -314,6 +314,7 @@ class AnswerCheck {
       }
     }
     input.personal = personal;
+    input.newcomer = personal.empty();
 
     const std::optional<int64_t> forgotten = ForgottenUntil();
     std::map<int32_t, std::vector<Fact>> facts;
@@ -348,7 +349,7 @@ class AnswerCheck {
       std::vector<LiveFact> live_facts;
       TRIBUTARY_RETURN_IF_ERROR(ReadLiveFacts(live, catalogue, &with_live, &live_facts));
       serving::FoldIn::Scratch scratch;
-      if (context_.snapshot->fold_in()->List(stored_history, with_live, &scratch, &folded)) input.personal = folded;
+      if (context_.snapshot->fold_in()->List(stored_history, with_live, personal, &scratch, &folded)) input.personal = folded;
     }
     input.user_key = serving::LiveSessionUser(user_);
     MergeScratch scratch;

@@ -20,11 +20,32 @@ TEST(MergePolicyTest, UnsetFieldsTakeTheDefaultsOfTheConfiguration) {
   EXPECT_EQ(policy->personal_weight, 1);
   EXPECT_EQ(policy->session_weight, 0.5);
   EXPECT_EQ(policy->fallback_weight, 0.1);
+  EXPECT_EQ(policy->newcomer_weight, 0.25);
   ASSERT_NE(policy->EffectOf(v1::VIEW), nullptr);
   EXPECT_EQ(policy->EffectOf(v1::VIEW)->strength, 0.3);
   EXPECT_EQ(policy->EffectOf(v1::VIEW)->half_life_ms, 30 * 60'000);
   EXPECT_EQ(policy->EffectOf(v1::DISLIKE)->strength, -0.5);
   EXPECT_EQ(policy->EffectOf(v1::PURCHASE), nullptr);
+}
+
+TEST(MergePolicyTest, ZeroIsZeroAndNotTheDefault) {
+  v1::MergePolicy message;
+  message.set_max_category_boost(0);
+  message.set_purchase_suppression_days(0);
+  message.set_dislike_rating_at_most(0);
+  message.set_personal_weight(0);
+  message.set_session_weight(0);
+  message.set_fallback_weight(0);
+  message.set_newcomer_weight(0);
+  const auto policy = MergePolicy::FromProto(message);
+  ASSERT_TRUE(policy.ok());
+  EXPECT_EQ(policy->max_category_boost, 0);
+  EXPECT_EQ(policy->purchase_suppression_ms, 0);
+  EXPECT_EQ(policy->dislike_rating_at_most_micros, 0);
+  EXPECT_EQ(policy->personal_weight, 0);
+  EXPECT_EQ(policy->session_weight, 0);
+  EXPECT_EQ(policy->fallback_weight, 0);
+  EXPECT_EQ(policy->newcomer_weight, 0);
 }
 
 TEST(MergePolicyTest, GivenEffectsReplaceTheDefaults) {
@@ -79,6 +100,7 @@ INSTANTIATE_TEST_SUITE_P(
         RefusedCase{"session_weight",
                     [](v1::MergePolicy* p) { p->set_session_weight(std::numeric_limits<double>::quiet_NaN()); }},
         RefusedCase{"fallback_weight", [](v1::MergePolicy* p) { p->set_fallback_weight(-0.1); }},
+        RefusedCase{"newcomer_weight", [](v1::MergePolicy* p) { p->set_newcomer_weight(-1); }},
         RefusedCase{"dislike_rating_at_most", [](v1::MergePolicy* p) { p->set_dislike_rating_at_most(11); }},
         RefusedCase{"purchase_suppression_days", [](v1::MergePolicy* p) { p->set_purchase_suppression_days(-1); }}));
 
@@ -94,6 +116,7 @@ TEST(ResolveWeightsTest, TheManifestWinsAndThePolicyFillsIn) {
   EXPECT_EQ(weights.personal, 1);
   EXPECT_EQ(weights.session, 0.8);
   EXPECT_EQ(weights.fallback, 0.1);
+  EXPECT_EQ(weights.newcomer, 0.25);
 }
 
 }  // namespace
