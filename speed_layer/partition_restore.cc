@@ -7,8 +7,39 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "common/status/status_macros.h"
+#include "common/wire/wire.h"
 
 namespace tributary::speed {
+namespace {
+
+// What comes before the deltas, which we write last, are most of it, and are wanted of few segments. All when it has
+// another form.
+absl::string_view BeforeDeltas(absl::string_view bytes) {
+  wire::Reader reader(bytes);
+  while (!reader.done()) {
+    const size_t begin = bytes.size() - reader.left();
+    char tag = 0;
+    uint64_t number = 0;
+    absl::string_view content;
+    reader.ReadByte(&tag);
+    switch (tag) {
+      case wire::LengthTag(v1::LiveCounts::kDeltasFieldNumber):
+        return bytes.substr(0, begin);
+      case wire::LengthTag(v1::LiveCounts::kPositionFieldNumber):
+        if (!reader.ReadText(&content)) return bytes;
+        break;
+      case wire::VarintTag(v1::LiveCounts::kSegmentStartFieldNumber):
+      case wire::VarintTag(v1::LiveCounts::kRecordTimeUnixMsFieldNumber):
+        if (!reader.ReadVarint(&number)) return bytes;
+        break;
+      default:
+        return bytes;
+    }
+  }
+  return bytes;
+}
+
+}  // namespace
 
 absl::Status PartitionRestore::Add(const LogRecord& record) {
   ++records_;
@@ -46,16 +77,18 @@ absl::Status PartitionRestore::AddCounts(const LogRecord& record) {
     segments_.erase(Offset{start});
     return absl::OkStatus();
   }
+  const absl::string_view before_deltas = BeforeDeltas(*record.value);
   v1::LiveCounts message;
-  if (!message.ParseFromString(*record.value)) return Unreadable(record, "not live counts");
-  absl::StatusOr<SegmentTally> counts = SegmentTally::FromProto(message);
-  if (!counts.ok()) return Unreadable(record, counts.status().message());
-  const Offset applied{message.position().applied_offset()};
-  Segment& segment = segments_[Offset{start}];
-  segment.applied = applied;
-  segment.record_time_unix_ms = message.record_time_unix_ms();
+  bool readable = message.ParseFromArray(before_deltas.data(), static_cast<int>(before_deltas.size()));
   // A segment that was closed never opens again: of most segments only the start is kept.
-  segment.counts = Value(applied) >= start + settings_->segment_size ? SegmentTally() : *std::move(counts);
+  const auto is_open = [&] { return message.position().applied_offset() < start + settings_->segment_size; };
+  if (readable && is_open()) readable = message.ParseFromString(*record.value);
+  if (!readable) return Unreadable(record, "not live counts");
+  absl::StatusOr<SegmentTally> counts = is_open() ? SegmentTally::FromProto(message) : SegmentTally();
+  if (!counts.ok()) return Unreadable(record, counts.status().message());
+  segments_[Offset{start}] = {.counts = *std::move(counts),
+                              .applied = Offset{message.position().applied_offset()},
+                              .record_time_unix_ms = message.record_time_unix_ms()};
   return absl::OkStatus();
 }
 

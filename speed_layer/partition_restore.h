@@ -1,6 +1,8 @@
 #ifndef TRIBUTARY_SPEED_LAYER_PARTITION_RESTORE_H_
 #define TRIBUTARY_SPEED_LAYER_PARTITION_RESTORE_H_
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -24,6 +26,10 @@ class PartitionRestore {
   PartitionRestore(const PartitionSettings& settings, PartitionId partition)
       : settings_(&settings), partition_(partition) {}
 
+  // There are at most so many views to come: makes room for their users, within a limit.
+  void Expect(int64_t views) { users_.Reserve(static_cast<size_t>(std::min(views, kMaxExpected))); }
+  // A record that comes soon may be told: what it needs is brought near meanwhile.
+  void Prefetch(const LogRecord& record) const { users_.PrefetchSlot(record.key); }
   // Takes in the next record of either topic. DataLoss: unreadable, naming topic, partition and offset.
   absl::Status Add(const LogRecord& record);
 
@@ -37,6 +43,9 @@ class PartitionRestore {
   absl::StatusOr<PartitionStart> Finish(const OffsetRange& events, const Floor& floor, int32_t group_generation);
 
  private:
+  // A topic may have many records of few users; what is reserved for nobody stays within some MB.
+  static constexpr int64_t kMaxExpected = 1 << 18;
+
   absl::Status AddView(const LogRecord& record);
   absl::Status AddCounts(const LogRecord& record);
   absl::Status Unreadable(const LogRecord& record, absl::string_view why) const;

@@ -20,6 +20,8 @@ constexpr size_t kMaxSideBytes = 16 << 20;
 constexpr int kGatheringShare = 4;
 constexpr absl::Duration kLongestGathering = absl::Seconds(1);
 constexpr absl::Duration kRestorePollTimeout = absl::Milliseconds(5);
+constexpr absl::Duration kProgressInterval = absl::Milliseconds(100);
+constexpr absl::Duration kLogRestoresAfter = absl::Seconds(5);
 constexpr absl::Duration kFloorInterval = absl::Milliseconds(100);
 constexpr absl::Duration kLagInterval = absl::Seconds(5);
 
@@ -65,7 +67,7 @@ SpeedLayer::SpeedLayer(EventLog& log, const Clock& clock, MetricsRegistry& regis
       settings_(SettingsOf(options.config)),
       metrics_(registry),
       floors_(log, settings_.topics.snapshots),
-      restorer_(log, settings_),
+      restorer_(log, settings_, options.restore_threads),
       retry_(options.give_up_after, options.retry_seed),
       floors_retry_(options.give_up_after, options.retry_seed),
       restore_retry_(options.give_up_after, options.retry_seed) {}
@@ -168,6 +170,7 @@ absl::Status SpeedLayer::RestoreSome() {
   if (restorer_.idle() || !floors_.ready() || restore_retry_.Remaining(clock_.Now()) > absl::ZeroDuration()) {
     return absl::OkStatus();
   }
+  ReportRestores();
   const bool others_flow =
       std::any_of(owned_.begin(), owned_.end(), [](const auto& entry) { return entry.second.state != nullptr; });
   auto done = restorer_.Poll(others_flow ? absl::ZeroDuration() : std::min(options_.poll_timeout, kRestorePollTimeout),
@@ -183,6 +186,26 @@ absl::Status SpeedLayer::RestoreSome() {
   if (!first_failure.ok()) return RetryLater(restore_retry_, first_failure);
   if (!done->empty()) restore_retry_.Succeeded();
   return absl::OkStatus();
+}
+
+void SpeedLayer::ReportRestores() {
+  const absl::Time now = clock_.Now();
+  if (!HasPassed(now, restores_reported_, kProgressInterval)) return;
+  restores_reported_ = now;
+  int restoring = 0;
+  double least = 1;
+  absl::Time since = now;
+  for (const auto& [partition, owned] : owned_) {
+    if (owned.state) continue;
+    const double progress = restorer_.Progress(partition);
+    metrics_.RestoreProgress(partition).Set(progress);
+    ++restoring;
+    least = std::min(least, progress);
+    since = std::min(since, owned.assigned_at);
+  }
+  if (now - since < kLogRestoresAfter) return;
+  LOG_EVERY_T(INFO, 5) << "restoring: partitions=" << restoring << " least_progress=" << least
+                       << " seconds=" << absl::ToDoubleSeconds(now - since);
 }
 
 absl::Status SpeedLayer::Activate(PartitionId partition, PartitionRestore restore) {
@@ -210,6 +233,7 @@ absl::Status SpeedLayer::Activate(PartitionId partition, PartitionRestore restor
   metrics_.restores.Increment();
   metrics_.restore_seconds.Observe(std::max(0.0, absl::ToDoubleSeconds(took)));
   metrics_.Restoring(partition).Set(0);
+  metrics_.RestoreProgress(partition).Set(1);
   owned.state = std::move(state);
   trimming_ = true;  // The predecessor may have stopped in the middle of it.
   return absl::OkStatus();
@@ -217,8 +241,10 @@ absl::Status SpeedLayer::Activate(PartitionId partition, PartitionRestore restor
 
 absl::StatusOr<std::vector<LogEvent>> SpeedLayer::PollGroup() {
   absl::Duration timeout = options_.poll_timeout;
-  if (trimming_ || !restorer_.idle()) {
+  if (trimming_ || (!restorer_.idle() && options_.restore_threads == 0)) {
     timeout = absl::ZeroDuration();
+  } else if (!restorer_.idle()) {
+    timeout = std::min(timeout, kRestorePollTimeout);  // What is restored is to flow soon.
   } else if (transaction_open_) {
     const absl::Duration checkpoint = absl::Milliseconds(options_.config.speed().checkpoint_ms());
     timeout = std::clamp(transaction_began_ + checkpoint - clock_.Now(), absl::ZeroDuration(), options_.poll_timeout);
@@ -318,6 +344,7 @@ absl::Status SpeedLayer::Assign(const Assigned& assigned) {
     owned = {.group_generation = assigned.group_generation, .assigned_at = clock_.Now()};
     restorer_.Begin(source.partition);
     metrics_.Restoring(source.partition).Set(1);
+    metrics_.RestoreProgress(source.partition).Set(0);
     LOG(INFO) << "partition assigned: partition=" << Value(source.partition)
               << " group_generation=" << assigned.group_generation;
   }
@@ -342,6 +369,7 @@ absl::Status SpeedLayer::Revoke(const Revoked& revoked) {
     metrics_.Users(source.partition).Set(0);
     metrics_.StateBytes(source.partition).Set(0);
     metrics_.Restoring(source.partition).Set(0);
+    metrics_.RestoreProgress(source.partition).Set(0);
     LOG(INFO) << "partition " << (revoked.lost ? "lost" : "revoked") << ": partition=" << Value(source.partition);
   }
   acknowledge_ = true;
@@ -478,6 +506,7 @@ absl::Status SpeedLayer::Abandon(absl::Status cause) {
     owned.assigned_at = clock_.Now();
     restorer_.Begin(partition);
     metrics_.Restoring(partition).Set(1);
+    metrics_.RestoreProgress(partition).Set(0);
   }
   LOG_EVERY_T(WARNING, 60) << "transaction abandoned, restoring: partitions=" << owned_.size() << " cause=\"" << cause
                            << "\"";

@@ -1,6 +1,7 @@
 #ifndef TRIBUTARY_SPEED_LAYER_SPEED_LAYER_H_
 #define TRIBUTARY_SPEED_LAYER_SPEED_LAYER_H_
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -42,7 +44,7 @@ namespace tributary::speed {
 // the state of every partition thrown away and restored.
 //
 // Limits:  10,000 records a poll, 1,000,000 events in a transaction; retries wait up to 2 s and give up after
-// Options::give_up_after. Threads: not thread-safe; one thread calls everything.
+// Options::give_up_after. Threads: not thread-safe; one thread calls everything. Restoring has threads of its own.
 class SpeedLayer {
  public:
   struct Options {
@@ -51,6 +53,9 @@ class SpeedLayer {
     absl::Duration poll_timeout = absl::Milliseconds(50);  // How long a round waits for events.
     int max_poll_events = 10'000;                          // As many at once say that there is a backlog.
     uint64_t retry_seed = std::random_device()();          // How long retries wait is drawn from this.
+    // Partitions that are restored at a time, each on a thread of its own; 0: one after the other within RunOnce, so that
+    // equal calls do equal things.
+    int restore_threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   };
 
   // Fences an earlier instance of the same name and joins the group. Everything borrowed must outlive the result.
@@ -98,6 +103,7 @@ class SpeedLayer {
   absl::Status FollowFloors();
   absl::Status RestoreSome();
   absl::Status Activate(PartitionId partition, PartitionRestore restore);
+  void ReportRestores();
   absl::StatusOr<std::vector<LogEvent>> PollGroup();
   std::string Group() const;
   absl::Status Handle(const std::vector<LogEvent>& events);
@@ -153,6 +159,7 @@ class SpeedLayer {
   int64_t transaction_events_ = 0;
 
   absl::Time floors_polled_ = absl::InfinitePast();
+  absl::Time restores_reported_ = absl::InfinitePast();
   RetryDelay retry_;         // Of rounds.
   RetryDelay floors_retry_;  // Neither following floors nor restoring holds up what flows.
   RetryDelay restore_retry_;

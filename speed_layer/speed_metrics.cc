@@ -64,4 +64,9 @@ Gauge& SpeedMetrics::Restoring(PartitionId partition) {
   return registry_.AddGauge("tributary_speed_restoring", "1 while a partition is being restored", Labels(partition));
 }
 
+Gauge& SpeedMetrics::RestoreProgress(PartitionId partition) {
+  return registry_.AddGauge("tributary_speed_restore_progress_ratio", "Share of a partition's state that was read back",
+                            Labels(partition));
+}
+
 }  // namespace tributary::speed

@@ -22,6 +22,8 @@ class SpeedMetrics {
   Gauge& StateBytes(PartitionId partition);
   // 1 while the partition is being restored, else 0.
   Gauge& Restoring(PartitionId partition);
+  // What share of it was read back, in [0, 1].
+  Gauge& RestoreProgress(PartitionId partition);
 
   Counter& applied;  // Events taken in, whatever came of them.
   Counter& accepted;

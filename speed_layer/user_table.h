@@ -31,6 +31,10 @@ class UserTable {
  public:
   static constexpr size_t kShards = 256;
 
+  // Room for so many users in all, so that the shards do not grow step by step.
+  void Reserve(size_t users) {
+    for (Shard& shard : shards_) shard.reserve(users / kShards);
+  }
   // The entry of a user, made when there is none. Valid until it is erased.
   UserEntry& Get(absl::string_view user_id) {
     const size_t hash = Hash()(user_id);

@@ -37,6 +37,11 @@ bool RecentIds::Contains(uint64_t hash, int64_t record_time_unix_ms) const {
   return false;
 }
 
+void RecentIds::Reserve(size_t ids) {
+  hashes_.reserve(std::min(ids, kDedupIds));
+  lower_times_.reserve(std::min(ids, kDedupIds));
+}
+
 void RecentIds::Add(uint64_t hash, int64_t record_time_unix_ms) {
   if (hash == 0) return;
   if (!hashes_.empty()) {

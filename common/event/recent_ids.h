@@ -15,6 +15,8 @@ class RecentIds {
  public:
   // `hash` as of HashEventId; 0 (no id) is never a duplicate.
   bool Contains(uint64_t hash, int64_t record_time_unix_ms) const;
+  // Room for so many at once, where they are known.
+  void Reserve(size_t ids);
   // After the event was accepted. 0 is ignored.
   void Add(uint64_t hash, int64_t record_time_unix_ms);
 

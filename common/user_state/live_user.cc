@@ -228,6 +228,9 @@ absl::Status LiveUser::Restore(const FactView& fact, absl::string_view field, Pa
         absl::StrCat("speed view has facts out of order: field=", field, " offset=", Value(fact.offset)));
   }
   facts->Append(fact);
+  if (fact.kind == EventType::FORGET) {
+    forgotten_until_unix_ms_ = std::max(forgotten_until_unix_ms_, fact.event_time_unix_ms);
+  }
   return absl::OkStatus();
 }
 
@@ -240,7 +243,6 @@ absl::Status LiveUser::FinishRestore(bool truncated, int64_t truncated_end) {
     // Without the end it is not known which floor leaves the hole behind.
     truncated_end_ = truncated_end > 0 ? Offset{truncated_end} : kUnknownEnd;
   }
-  FindForgets();
   return absl::OkStatus();
 }
 
@@ -268,6 +270,11 @@ absl::StatusOr<LiveUser> LiveUser::FromProto(const v1::SpeedView& view) {
 }
 
 bool LiveUser::ReadBytes(absl::string_view bytes) {
+  // Put together where there is room, and then copied: so a user has just the memory needed, allocated once.
+  thread_local PackedFacts facts_room;
+  thread_local PackedFacts recent_room;
+  facts_room.Clear();
+  recent_room.Clear();
   wire::Reader reader(bytes);
   uint64_t number = 0;
   int64_t truncated_end = 0;
@@ -284,10 +291,14 @@ bool LiveUser::ReadBytes(absl::string_view bytes) {
         if (!reader.ReadText(&content) || !IsPosition(content)) return false;
         break;
       case wire::LengthTag(v1::SpeedView::kFactsFieldNumber):
-        if (!reader.ReadText(&content) || !ReadFact(content, &fact) || !Restore(fact, "", &facts_).ok()) return false;
+        if (!reader.ReadText(&content) || !ReadFact(content, &fact) || !Restore(fact, "", &facts_room).ok()) {
+          return false;
+        }
         break;
       case wire::LengthTag(v1::SpeedView::kRecentFieldNumber):
-        if (!reader.ReadText(&content) || !ReadFact(content, &fact) || !Restore(fact, "", &recent_).ok()) return false;
+        if (!reader.ReadText(&content) || !ReadFact(content, &fact) || !Restore(fact, "", &recent_room).ok()) {
+          return false;
+        }
         break;
       case wire::LengthTag(v1::SpeedView::kRecentIdHashesFieldNumber):
         if (!hashes.empty() || !reader.ReadText(&hashes)) return false;
@@ -306,6 +317,9 @@ bool LiveUser::ReadBytes(absl::string_view bytes) {
         return false;
     }
   }
+  facts_ = facts_room;
+  recent_ = recent_room;
+  recent_ids_.Reserve(hashes.size() / sizeof(uint64_t));
   wire::Reader hash_reader(hashes);
   wire::Reader time_reader(times);
   for (int64_t last = std::numeric_limits<int64_t>::min(); !hash_reader.done();) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -23,6 +24,13 @@ namespace tributary {
 class PackedFacts {
  public:
   void Append(const FactView& fact);
+  // Empty again, with the memory that it has.
+  void Clear() {
+    std::vector<char> bytes = std::move(bytes_);
+    bytes.clear();
+    *this = PackedFacts();
+    bytes_ = std::move(bytes);
+  }
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   // Of the last fact; of one that is there.

@@ -78,6 +78,7 @@ class Reader {
   explicit Reader(absl::string_view bytes) : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
 
   bool done() const { return at_ == end_; }
+  size_t left() const { return static_cast<size_t>(end_ - at_); }
   bool ReadByte(char* byte) {
     if (at_ == end_) return false;
     *byte = *at_++;

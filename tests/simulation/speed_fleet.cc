@@ -19,7 +19,8 @@ bool SpeedFleet::Start(int slot) {
     zombies_.push_back(std::exchange(layer, nullptr));
     if (zombies_.size() > kMaxZombies) zombies_.pop_front();
   }
-  speed::SpeedLayer::Options options{.config = config_, .poll_timeout = absl::ZeroDuration(), .retry_seed = 1};
+  speed::SpeedLayer::Options options{
+      .config = config_, .poll_timeout = absl::ZeroDuration(), .retry_seed = 1, .restore_threads = 0};
   options.config.mutable_speed()->set_instance(InstanceName(slot));
   auto opened = speed::SpeedLayer::Open(log_, clock_, metrics_, options);
   if (opened.ok()) layer = *std::move(opened);

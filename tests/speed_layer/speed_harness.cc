@@ -48,8 +48,10 @@ void SpeedHarness::Announce(const v1::SnapshotAnnouncement& announcement) {
 }
 
 absl::StatusOr<std::unique_ptr<SpeedLayer>> SpeedHarness::Open(const std::string& instance) {
-  SpeedLayer::Options options{
-      .config = config, .poll_timeout = absl::ZeroDuration(), .max_poll_events = max_poll_events};
+  SpeedLayer::Options options{.config = config,
+                              .poll_timeout = absl::ZeroDuration(),
+                              .max_poll_events = max_poll_events,
+                              .restore_threads = restore_threads};
   options.config.mutable_speed()->set_instance(instance);
   return SpeedLayer::Open(log, clock, registry, options);
 }

@@ -69,6 +69,7 @@ class SpeedHarness {
   const int partitions;
   v1::Config config;
   int max_poll_events = 10'000;
+  int restore_threads = 0;
   FakeClock clock;         // Of the instances: each round moves it.
   FakeClock broker_clock;  // Each published event moves it by 1 ms, so that append times depend on nothing else.
   FakeEventLog log{broker_clock};
