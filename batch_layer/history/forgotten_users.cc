@@ -36,7 +36,6 @@ void Anonymise(Event* event) {
   event->user_id.clear();
   event->session_id.clear();
   event->query.clear();
-  event->experiment_bucket.clear();
   event->event_id_hash = 0;
   event->anonymous = true;
   event->attributes.erase(std::remove_if(event->attributes.begin(), event->attributes.end(),

@@ -19,9 +19,10 @@
 // So it makes no difference to a snapshot whether an event is hidden or the person has been taken out of it, and the digest
 // rests on what was read alone, not on when files were rewritten.
 //
-// Taken out means: an event without user id (no accepted event is without), session id, event id, query, experiment bucket
-// and attributes but `store`. Type, times, item, page, category and amounts stay, since the counts rest on them: an
-// application that puts a person's name into one of these has to know that.
+// Taken out means: an event without user id (no accepted event is without), session id, event id, query and attributes but
+// `store`. Type, times, item, page, category, experiment bucket and amounts stay, since the counts rest on them: an
+// application that puts a person's name into one of these has to know that. (Builds that did not count by bucket took the
+// bucket out, too.)
 //
 // The person is left as a digest with T in the manifest's list `forgotten`, which is written before any file is. From then
 // on imports of older events take the person out as they come in. Acceptance of later events must stay a function of the log

@@ -159,7 +159,6 @@ absl::StatusOr<Dataset> ReadDataset(History& history, const RunCatalogue& catalo
   HistoryScan scan;
   scan.columns = HistoryColumns::All();
   scan.columns.query = false;
-  scan.columns.experiment_bucket = false;
   TRIBUTARY_RETURN_IF_ERROR(history.Scan(scan, [&reader](const HistoryEvent& row) { return reader.Add(row); }));
   return std::move(reader).Finish(catalogue);
 }

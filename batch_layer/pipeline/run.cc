@@ -316,6 +316,7 @@ class BatchRun {
     manifest.set_code_version(std::string(CodeVersion()));
     manifest.set_instruction_set(dense::Best().instruction_set);
     manifest.set_seed(config_.batch().seed());
+    manifest.add_more_measures(v1::BY_BUCKET);
     if (views_.learned.has_value()) {
       const Learned& learned = *views_.learned;
       *manifest.mutable_metrics() = {learned.metrics.begin(), learned.metrics.end()};

@@ -59,6 +59,7 @@ void ForEachCount(const Event& event, absl::FunctionRef<void(const CountKeyView&
   if (!event.category.empty()) visit({v1::BY_CATEGORY, event.category, event.type}, amounts);
   const std::string* store = StoreOf(event);
   if (store != nullptr && !store->empty()) visit({v1::BY_STORE, *store, event.type}, amounts);
+  if (!event.experiment_bucket.empty()) visit({v1::BY_BUCKET, event.experiment_bucket, event.type}, amounts);
 }
 
 int64_t QuarterHour(int64_t event_time_unix_ms) {

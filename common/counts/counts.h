@@ -47,7 +47,7 @@ struct CountAmounts {
 };
 
 // Calls `visit` for every counter that the event adds to: OVERALL always; BY_ITEM, BY_PAGE, BY_CATEGORY, BY_STORE (attribute
-// `store`) where the event names one. Every accepted event counts, anonymous ones and impressions too.
+// `store`), BY_BUCKET where the event names one. Every accepted event counts, anonymous ones and impressions too.
 void ForEachCount(const Event& event, absl::FunctionRef<void(const CountKeyView&, const CountAmounts&)> visit);
 
 // Event time in quarter-hours since the Unix epoch, rounded down.

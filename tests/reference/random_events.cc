@@ -33,6 +33,10 @@ v1::Event RandomEvents::Event(int64_t user, int64_t now_unix_ms) {
   if (!OneIn(5)) event.set_value(static_cast<double>(Pick(1200)) / 100);
   if (OneIn(4)) event.set_quantity(static_cast<double>(Pick(50)) / 10);
   if (OneIn(4)) (*event.mutable_attributes())["store"] = OneIn(4) ? "" : "store-" + std::to_string(Pick(2));
+  // Nothing is drawn for it: what seeds find stays the same.
+  if (const int64_t slot = event.event_time().seconds() / 60 % 4; slot < 3) {
+    event.set_experiment_bucket("experiment/bucket-" + std::to_string(slot));
+  }
   event.set_anonymous(OneIn(10));
   int64_t& ids = ids_[user];
   if (!OneIn(5)) {

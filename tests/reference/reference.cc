@@ -233,6 +233,7 @@ std::map<TotalKey, Totals> Reference::AllTotals(const Seen& seen) const {
     if (!event.category().empty()) add(v1::BY_CATEGORY, event.category());
     const auto store = event.attributes().find("store");
     if (store != event.attributes().end() && !store->second.empty()) add(v1::BY_STORE, store->second);
+    if (!event.experiment_bucket().empty()) add(v1::BY_BUCKET, event.experiment_bucket());
   }
   return all;
 }

@@ -536,7 +536,7 @@ TEST_F(ForgetTest, WhatCountsRestOnStaysAndNothingElse) {
                           EXPECT_EQ(row.event.session_id, "");
                           EXPECT_EQ(row.event.event_id_hash, 0u);
                           EXPECT_EQ(row.event.query, "");
-                          EXPECT_EQ(row.event.experiment_bucket, "");
+                          EXPECT_EQ(row.event.experiment_bucket, "b");
                         }
                         return absl::OkStatus();
                       }).ok());

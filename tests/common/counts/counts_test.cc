@@ -47,10 +47,12 @@ TEST(ForEachCountTest, EveryEventCountsOverallAndByWhatItNames) {
   event.category = "drinks";
   event.anonymous = true;
   event.attributes = {{"device", "phone"}, {"store", "Wien"}};
+  event.experiment_bucket = "tea/green";
   EXPECT_THAT(KeysOf(event),
               ElementsAre(CountKey{v1::OVERALL, "", v1::PURCHASE}, CountKey{v1::BY_ITEM, "tea", v1::PURCHASE},
                           CountKey{v1::BY_PAGE, "/p", v1::PURCHASE}, CountKey{v1::BY_CATEGORY, "drinks", v1::PURCHASE},
-                          CountKey{v1::BY_STORE, "Wien", v1::PURCHASE}));
+                          CountKey{v1::BY_STORE, "Wien", v1::PURCHASE},
+                          CountKey{v1::BY_BUCKET, "tea/green", v1::PURCHASE}));
   EXPECT_THAT(KeysOf(MakeEvent(v1::IMPRESSION, "")), ElementsAre(CountKey{v1::OVERALL, "", v1::IMPRESSION}));
 }
 
