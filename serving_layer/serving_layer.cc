@@ -36,12 +36,13 @@ constexpr absl::Duration kTrendsInterval = absl::Seconds(1);
 }  // namespace
 
 struct ServingLayer::Impl {
-  Impl(const v1::Config& config_message, const MergePolicy& merge_policy, EventLog& log, const Clock& system_clock,
-       MetricsRegistry& metrics, std::function<void()> failure_callback)
+  Impl(const v1::Config& config_message, const MergePolicy& merge_policy, Experiments all_experiments, EventLog& log,
+       const Clock& system_clock, MetricsRegistry& metrics, std::function<void()> failure_callback)
       : config(config_message),
         clock(system_clock),
         on_failure(std::move(failure_callback)),
         policy(merge_policy),
+        experiments(std::move(all_experiments)),
         topics(config.kafka().topic_prefix()),
         live({.memory_budget_bytes = config.serving().live_sessions_bytes()}),
         waits([this](const v1::EventPosition& position) { return recommender.Covers(position); }),
@@ -51,7 +52,8 @@ struct ServingLayer::Impl {
                    watches.Wake();
                  }),
         recommender({.stale_after = absl::Seconds(config.serving().stale_after_seconds()),
-                     .segment_size = config.kafka().segment_size()},
+                     .segment_size = config.kafka().segment_size(),
+                     .experiments = &experiments},
                     policy, clock, live, context, trends, [this] { return follower.log_reachable(); }),
         watches(static_cast<size_t>(config.serving().max_watchers()), recommender, live, context),
         snapshots({.snapshots_dir = config.storage().snapshots_dir(),
@@ -144,6 +146,7 @@ struct ServingLayer::Impl {
   const Clock& clock;
   const std::function<void()> on_failure;
   const MergePolicy policy;
+  const Experiments experiments;
   const Topics topics;
   LiveState live;
   ItemTrends trends{live};
@@ -175,7 +178,9 @@ absl::StatusOr<std::unique_ptr<ServingLayer>> ServingLayer::Start(const v1::Conf
                                                                   const Clock& clock, MetricsRegistry& metrics,
                                                                   std::function<void()> on_failure) {
   TRIBUTARY_ASSIGN_OR_RETURN(const MergePolicy policy, MergePolicy::FromProto(config.merge()));
-  auto impl = std::make_unique<Impl>(config, policy, log, clock, metrics, std::move(on_failure));
+  TRIBUTARY_ASSIGN_OR_RETURN(Experiments experiments, Experiments::FromConfig(config));
+  auto impl =
+      std::make_unique<Impl>(config, policy, std::move(experiments), log, clock, metrics, std::move(on_failure));
   TRIBUTARY_RETURN_IF_ERROR(SnapshotStore(config.storage().snapshots_dir()).List().status());
   TRIBUTARY_RETURN_IF_ERROR(impl->follower.Start());
   TRIBUTARY_ASSIGN_OR_RETURN(impl->publisher, EventPublisher::Start(log, metrics));

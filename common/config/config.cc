@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <thread>
 #include <utility>
@@ -12,7 +13,9 @@
 #include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/text_format.h>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/status/status_macros.h"
 
 namespace tributary {
@@ -94,12 +97,100 @@ void FillLists(v1::Config* config) {
   }
 }
 
+void FillExperiments(v1::ServingConfig* serving) {
+  for (v1::Experiment& experiment : *serving->mutable_experiments()) {
+    if (experiment.share() == 0) {
+      experiment.set_share(1);
+    }
+    for (v1::ExperimentBucket& bucket : *experiment.mutable_buckets()) {
+      if (bucket.weight() == 0) {
+        bucket.set_weight(1);
+      }
+    }
+  }
+}
+
 struct Range {
   const char* field;
   double value;
   double low;
   double high;
 };
+
+absl::Status CheckRanges(absl::string_view prefix, absl::Span<const Range> ranges) {
+  for (const Range& range : ranges) {
+    if (!(range.value >= range.low && range.value <= range.high)) {  // NaN fails too.
+      return absl::InvalidArgumentError(absl::StrCat("configuration out of range: field=", prefix, range.field,
+                                                     " value=", range.value, " allowed=", range.low, "..", range.high));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckMerge(absl::string_view prefix, const v1::MergePolicy& merge) {
+  const Range ranges[] = {
+      {"max_category_boost", merge.max_category_boost(), 0, 1000},
+      {"purchase_suppression_days", double(merge.purchase_suppression_days()), 0, 36500},
+      {"dislike_rating_at_most", merge.dislike_rating_at_most(), 0, 10},
+      {"personal_weight", merge.personal_weight(), 0, 1000},
+      {"session_weight", merge.session_weight(), 0, 1000},
+      {"fallback_weight", merge.fallback_weight(), 0, 1000},
+      {"newcomer_weight", merge.newcomer_weight(), 0, 1000},
+  };
+  TRIBUTARY_RETURN_IF_ERROR(CheckRanges(prefix, ranges));
+  for (const auto& effect : merge.category_effects()) {
+    if (effect.kind() == v1::EVENT_TYPE_UNSPECIFIED || !std::isfinite(effect.strength()) ||
+        effect.half_life_seconds() <= 0) {
+      return absl::InvalidArgumentError(absl::StrCat("configuration out of range: field=", prefix,
+                                                     "category_effects value={", effect.ShortDebugString(), "}"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Of experiments and buckets: EXPERIMENT/BUCKET must fit Event.experiment_bucket.
+absl::Status CheckName(absl::string_view field, const std::string& name, std::set<std::string>* known) {
+  constexpr size_t kMaxNameBytes = 31;
+  const bool letters = std::all_of(name.begin(), name.end(), [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.';
+  });
+  if (name.empty() || name.size() > kMaxNameBytes || !letters) {
+    return absl::InvalidArgumentError(absl::StrCat("configuration out of range: field=", field, " value=", name,
+                                                   " allowed=1 to ", kMaxNameBytes, " letters, digits, -, _ and ."));
+  }
+  return known->insert(name).second ? absl::OkStatus()
+                                    : absl::InvalidArgumentError(absl::StrCat("configuration out of range: field=", field,
+                                                                              " value=", name, " is there twice"));
+}
+
+absl::Status CheckExperiments(const v1::Config& config) {
+  const auto& experiments = config.serving().experiments();
+  const Range count[] = {{"serving.experiments", double(experiments.size()), 0, 100}};
+  TRIBUTARY_RETURN_IF_ERROR(CheckRanges("", count));
+  std::set<std::string> names;
+  std::set<int64_t> generations;
+  for (const v1::Experiment& experiment : experiments) {
+    TRIBUTARY_RETURN_IF_ERROR(CheckName("serving.experiments.name", experiment.name(), &names));
+    const Range ranges[] = {{"share", experiment.share(), 1e-6, 1}, {"buckets", double(experiment.buckets_size()), 1, 100}};
+    TRIBUTARY_RETURN_IF_ERROR(CheckRanges("serving.experiments.", ranges));
+    std::set<std::string> buckets;
+    for (const v1::ExperimentBucket& bucket : experiment.buckets()) {
+      TRIBUTARY_RETURN_IF_ERROR(CheckName("serving.experiments.buckets.name", bucket.name(), &buckets));
+      const Range of_bucket[] = {{"weight", double(bucket.weight()), 1, 1e6}, {"generation", double(bucket.generation()), 0, 1e15}};
+      TRIBUTARY_RETURN_IF_ERROR(CheckRanges("serving.experiments.buckets.", of_bucket));
+      TRIBUTARY_RETURN_IF_ERROR(
+          CheckMerge("serving.experiments.buckets.merge.", PolicyOfBucket(config.merge(), bucket.merge())));
+      if (bucket.generation() != 0) {
+        generations.insert(bucket.generation());
+      }
+    }
+  }
+  return generations.size() <= 1
+             ? absl::OkStatus()
+             : absl::InvalidArgumentError(
+                   absl::StrCat("configuration out of range: field=serving.experiments.buckets.generation value=",
+                                absl::StrJoin(generations, ","), " allowed=one besides the current one"));
+}
 
 }  // namespace
 
@@ -196,7 +287,6 @@ absl::Status ValidateConfig(const v1::Config& config) {
   const auto& batch = config.batch();
   const auto& speed = config.speed();
   const auto& serving = config.serving();
-  const auto& merge = config.merge();
   if (kafka.brokers().empty()) {
     return absl::InvalidArgumentError("configuration out of range: field=kafka.brokers value= allowed=host:port");
   }
@@ -266,20 +356,8 @@ absl::Status ValidateConfig(const v1::Config& config) {
       {"serving.max_queue_ms", double(serving.max_queue_ms()), 1, 60000},
       {"serving.fold_in_bytes", double(serving.fold_in_bytes()), 1 << 20, 1e13},
       {"serving.live_sessions_bytes", double(serving.live_sessions_bytes()), 1 << 20, 1e13},
-      {"merge.max_category_boost", merge.max_category_boost(), 0, 1000},
-      {"merge.purchase_suppression_days", double(merge.purchase_suppression_days()), 0, 36500},
-      {"merge.dislike_rating_at_most", merge.dislike_rating_at_most(), 0, 10},
-      {"merge.personal_weight", merge.personal_weight(), 0, 1000},
-      {"merge.session_weight", merge.session_weight(), 0, 1000},
-      {"merge.fallback_weight", merge.fallback_weight(), 0, 1000},
-      {"merge.newcomer_weight", merge.newcomer_weight(), 0, 1000},
   };
-  for (const Range& range : ranges) {
-    if (!(range.value >= range.low && range.value <= range.high)) {  // NaN fails too.
-      return absl::InvalidArgumentError(absl::StrCat("configuration out of range: field=", range.field,
-                                                     " value=", range.value, " allowed=", range.low, "..", range.high));
-    }
-  }
+  TRIBUTARY_RETURN_IF_ERROR(CheckRanges("", ranges));
   if ((kafka.segment_size() & (kafka.segment_size() - 1)) != 0) {
     return absl::InvalidArgumentError(absl::StrCat("configuration out of range: field=kafka.segment_size value=",
                                                    kafka.segment_size(), " allowed=a power of two"));
@@ -294,14 +372,17 @@ absl::Status ValidateConfig(const v1::Config& config) {
           absl::StrCat("configuration out of range: field=batch.kind_weights value={", entry.ShortDebugString(), "}"));
     }
   }
-  for (const auto& effect : merge.category_effects()) {
-    if (effect.kind() == v1::EVENT_TYPE_UNSPECIFIED || !std::isfinite(effect.strength()) ||
-        effect.half_life_seconds() <= 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("configuration out of range: field=merge.category_effects value={", effect.ShortDebugString(), "}"));
-    }
+  TRIBUTARY_RETURN_IF_ERROR(CheckMerge("merge.", config.merge()));
+  return CheckExperiments(config);
+}
+
+v1::MergePolicy PolicyOfBucket(const v1::MergePolicy& merge, const v1::MergePolicy& bucket) {
+  v1::MergePolicy policy = merge;
+  if (bucket.category_effects_size() > 0) {
+    policy.clear_category_effects();
   }
-  return absl::OkStatus();
+  policy.MergeFrom(bucket);
+  return policy;
 }
 
 absl::StatusOr<v1::Config> LoadConfig(const std::string& path, absl::Span<const std::string> overrides) {
@@ -316,6 +397,7 @@ absl::StatusOr<v1::Config> LoadConfig(const std::string& path, absl::Span<const 
     TRIBUTARY_RETURN_IF_ERROR(Overlay(text, absl::StrCat("--set '", text, "'"), &config));
   }
   FillLists(&config);
+  FillExperiments(config.mutable_serving());
   TRIBUTARY_RETURN_IF_ERROR(ValidateConfig(config));
   return config;
 }

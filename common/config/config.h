@@ -19,6 +19,9 @@ absl::StatusOr<v1::Config> LoadConfig(const std::string& path, absl::Span<const 
 // The defaults, complete: every scalar field is set.
 v1::Config DefaultConfig();
 
+// The policy of an experiment's bucket: what it sets laid over `merge`, a list as a whole.
+v1::MergePolicy PolicyOfBucket(const v1::MergePolicy& merge, const v1::MergePolicy& bucket);
+
 // InvalidArgument names the field that is out of range.
 absl::Status ValidateConfig(const v1::Config& config);
 

@@ -112,6 +112,12 @@ grpc::ServerUnaryReactor* AnalyticsServiceImpl::Totals(grpc::CallbackServerConte
   return Serve(totals_, context, [&] { return parts_.recommender.Totals(*request, response); });
 }
 
+grpc::ServerUnaryReactor* AnalyticsServiceImpl::ExperimentRates(grpc::CallbackServerContext* context,
+                                                                const v1::ExperimentRatesRequest* request,
+                                                                v1::ExperimentRatesResponse* response) {
+  return Serve(experiment_rates_, context, [&] { return parts_.recommender.ExperimentRates(*request, response); });
+}
+
 grpc::ServerUnaryReactor* AdminServiceImpl::GetFreshness(grpc::CallbackServerContext* context,
                                                          const v1::GetFreshnessRequest*,
                                                          v1::GetFreshnessResponse* response) {

@@ -53,9 +53,13 @@ class AnalyticsServiceImpl final : public ServiceOf<v1::AnalyticsService> {
 
   grpc::ServerUnaryReactor* Totals(grpc::CallbackServerContext* context, const v1::TotalsRequest* request,
                                    v1::TotalsResponse* response) override;
+  grpc::ServerUnaryReactor* ExperimentRates(grpc::CallbackServerContext* context,
+                                            const v1::ExperimentRatesRequest* request,
+                                            v1::ExperimentRatesResponse* response) override;
 
  private:
   RpcMetrics totals_{parts_.metrics, "Totals"};
+  RpcMetrics experiment_rates_{parts_.metrics, "ExperimentRates"};
 };
 
 class AdminServiceImpl final : public ServiceOf<v1::AdminService> {

@@ -15,6 +15,16 @@
 #include "serving_layer/requests/published_event.h"
 
 namespace tributary::serving {
+namespace {
+
+// So that what users of a bucket do counts for it, whoever publishes it.
+void SetBucket(const Recommender& recommender, v1::Event* event) {
+  if (event->experiment_bucket().empty() && event->type() != v1::FORGET) {
+    event->set_experiment_bucket(recommender.BucketOf(event->user_id()));
+  }
+}
+
+}  // namespace
 
 grpc::ServerUnaryReactor* EventServiceImpl::Publish(grpc::CallbackServerContext* context,
                                                     const v1::PublishRequest* request, v1::PublishResponse* response) {
@@ -26,6 +36,7 @@ grpc::ServerUnaryReactor* EventServiceImpl::Publish(grpc::CallbackServerContext*
     return call.Finish(absl::InvalidArgumentError("event is required"));
   }
   v1::Event event = request->event();
+  SetBucket(parts_.recommender, &event);
   if (const std::optional<Rejection> rejection = CompleteEvent(parts_.clock.Now(), &event)) {
     return call.Finish(absl::InvalidArgumentError(
         rejection->field.empty() ? absl::StrCat("event: ", rejection->reason)
@@ -83,6 +94,7 @@ class EventServiceImpl::Stream final : public grpc::ServerReadReactor<v1::Publis
   void Take() {
     v1::Event& event = *request_.mutable_event();
     const int64_t index = read_++;
+    SetBucket(service_.parts_.recommender, &event);
     if (std::optional<Rejection> rejection = CompleteEvent(service_.parts_.clock.Now(), &event)) {
       MutexLock lock(mutex_);
       v1::PublishStreamResponse::Rejected& rejected = *response_->add_rejected();

@@ -59,6 +59,12 @@ class GrpcServingClient final : public ServingClient {
   absl::StatusOr<v1::DeleteRuleResponse> DeleteRule(const v1::DeleteRuleRequest& request) override {
     return Call(*catalogue_, &v1::CatalogueService::Stub::DeleteRule, request);
   }
+  absl::StatusOr<v1::WindowsResponse> Windows(const v1::WindowsRequest& request) override {
+    return Call(*analytics_, &v1::AnalyticsService::Stub::Windows, request);
+  }
+  absl::StatusOr<v1::ExperimentRatesResponse> ExperimentRates(const v1::ExperimentRatesRequest& request) override {
+    return Call(*analytics_, &v1::AnalyticsService::Stub::ExperimentRates, request);
+  }
   absl::StatusOr<v1::TrendingResponse> Trending(const v1::TrendingRequest& request) override {
     return Call(*recommendations_, &v1::RecommendationService::Stub::Trending, request);
   }

@@ -25,6 +25,8 @@ class ServingClient {
   virtual absl::StatusOr<v1::PopularResponse> Popular(const v1::PopularRequest& request) = 0;
   virtual absl::StatusOr<v1::PublishResponse> Publish(const v1::PublishRequest& request) = 0;
   virtual absl::StatusOr<v1::TotalsResponse> Totals(const v1::TotalsRequest& request) = 0;
+  virtual absl::StatusOr<v1::WindowsResponse> Windows(const v1::WindowsRequest& request) = 0;
+  virtual absl::StatusOr<v1::ExperimentRatesResponse> ExperimentRates(const v1::ExperimentRatesRequest& request) = 0;
   virtual absl::StatusOr<v1::PutItemResponse> PutItem(const v1::PutItemRequest& request) = 0;
   virtual absl::StatusOr<v1::GetItemResponse> GetItem(const v1::GetItemRequest& request) = 0;
   virtual absl::StatusOr<v1::PutRuleResponse> PutRule(const v1::PutRuleRequest& request) = 0;

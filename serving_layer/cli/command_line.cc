@@ -71,6 +71,7 @@ int RunCommandLine(const std::vector<std::string>& arguments, const Environment&
   app.footer("Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 refused (the message names the field),\n"
              "4 server or Kafka unavailable, 5 written but not visible in time.");
   AddQueryCommands(app, session);
+  AddAnalyticsCommands(app, session);
   AddUserCommands(app, session);
   AddPublishCommand(app, session);
   AddCatalogueCommands(app, session);

@@ -36,7 +36,8 @@ struct Session {
   void Print(const google::protobuf::Message& message, absl::string_view text);
 };
 
-void AddQueryCommands(CLI::App& app, Session& session);       // recommend, similar, popular, totals, health
+void AddQueryCommands(CLI::App& app, Session& session);       // recommend, similar, popular, health
+void AddAnalyticsCommands(CLI::App& app, Session& session);   // totals, windows, experiments
 void AddUserCommands(CLI::App& app, Session& session);        // score, because, why-not, watch, forget ...
 void AddPublishCommand(CLI::App& app, Session& session);      // publish
 void AddCatalogueCommands(CLI::App& app, Session& session);   // items, rules

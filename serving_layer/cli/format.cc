@@ -266,6 +266,32 @@ std::string FormatTotals(const v1::TotalsResponse& response) {
   return rows.empty() ? "no events\n" : FormatTable({"KEY", "TYPE", "EVENTS", "QUANTITY", "VALUE"}, rows);
 }
 
+std::string FormatWindows(const v1::WindowsResponse& response) {
+  std::vector<std::vector<std::string>> rows;
+  for (const v1::WindowsResponse::Window& window : response.windows()) {
+    rows.push_back({FormatDate(ToTime(window.start())), absl::StrCat(window.events()),
+                    FormatMicros(window.quantity_micros()), FormatMicros(window.value_micros())});
+  }
+  return absl::StrCat(rows.empty() ? "no events\n" : FormatTable({"FROM", "EVENTS", "QUANTITY", "VALUE"}, rows),
+                      response.has_complete_from()
+                          ? absl::StrCat("complete from ", FormatDate(ToTime(response.complete_from())), "\n")
+                          : "");
+}
+
+std::string FormatExperimentRates(const v1::ExperimentRatesResponse& response) {
+  const auto rate = [](bool known, double value) { return known ? absl::StrFormat("%.3f %%", 100 * value) : "-"; };
+  std::vector<std::vector<std::string>> rows;
+  for (const v1::BucketRates& bucket : response.buckets()) {
+    rows.push_back({bucket.bucket(), absl::StrCat(bucket.impressions()), absl::StrCat(bucket.clicks()),
+                    absl::StrCat(bucket.add_to_carts()), absl::StrCat(bucket.purchases()),
+                    FormatMicros(bucket.purchase_value_micros()), rate(bucket.has_click_rate(), bucket.click_rate()),
+                    rate(bucket.has_purchase_rate(), bucket.purchase_rate())});
+  }
+  return rows.empty() ? "no experiments\n"
+                      : FormatTable({"BUCKET", "IMPRESSIONS", "CLICKS", "CARTS", "PURCHASES", "VALUE", "CLICKED", "BOUGHT"},
+                                    rows);
+}
+
 std::string FormatRules(const v1::ListRulesResponse& response) {
   std::vector<std::vector<std::string>> rows;
   for (const v1::Rule& rule : response.rules()) {

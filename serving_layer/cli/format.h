@@ -49,6 +49,9 @@ std::string FormatWhyNot(const v1::WhyNotResponse& response);
 std::string FormatForgetReport(const v1::GetForgetReportResponse& response);
 
 std::string FormatTotals(const v1::TotalsResponse& response);
+// A window a line, then from when on they are complete.
+std::string FormatWindows(const v1::WindowsResponse& response);
+std::string FormatExperimentRates(const v1::ExperimentRatesResponse& response);
 std::string FormatRules(const v1::ListRulesResponse& response);
 // `*` is the one that is served, or current.
 std::string FormatSnapshots(const v1::ListSnapshotsResponse& response);

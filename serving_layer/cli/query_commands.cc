@@ -1,5 +1,4 @@
-// recommend, similar, popular, totals, health.
-#include "absl/strings/ascii.h"
+// recommend, similar, popular, health.
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -46,6 +45,10 @@ void AddRecommend(CLI::App& app, Session& session) {
   using Request = v1::RecommendRequest;
   text("user", [](Request& r, const std::string& v) { r.set_user_id(v); }, "user id; unset: a visitor with --recent");
   text("--page-token", [](Request& r, const std::string& v) { r.set_page_token(v); }, "token of the page before");
+  text("--bucket", [](Request& r, const std::string& v) { r.set_experiment_bucket(v); },
+       "EXPERIMENT/BUCKET to see what its users see; default: the user's own");
+  command->add_option_function<int64_t>("--generation", [flags](int64_t v) { flags->request.set_as_of_generation(v); },
+                                        "a snapshot that the server holds; default: the one that the user is served from");
   text("--current-item", [](Request& r, const std::string& v) { r.mutable_context()->set_current_item(v); },
        "the item that is being looked at");
   command->add_option_function<int32_t>("--limit", [flags](int32_t v) { flags->request.set_limit(v); },
@@ -78,6 +81,9 @@ void AddRecommend(CLI::App& app, Session& session) {
       TRIBUTARY_ASSIGN_OR_RETURN(const auto client, session.Connect());
       TRIBUTARY_ASSIGN_OR_RETURN(const v1::RecommendResponse response, client->Recommend(request));
       PrintAnswer(response, *client, session);
+      if (!session.json && !response.experiment_bucket().empty()) {
+        session.environment.out << "bucket: " << response.experiment_bucket() << "\n";
+      }
       for (int i = 0; !session.json && i < response.absent_size(); ++i) {
         session.environment.out << "kept out: " << response.absent(i).items() << " "
                                 << v1::WhyNotResponse::Cause_Name(response.absent(i).cause()) << "\n";
@@ -149,35 +155,6 @@ void AddPopular(CLI::App& app, Session& session) {
   });
 }
 
-void AddTotals(CLI::App& app, Session& session) {
-  struct Flags {
-    std::string measure;
-    std::vector<std::string> keys;
-  };
-  auto flags = std::make_shared<Flags>();
-  CLI::App* command = app.add_subcommand("totals", "exact counts across batch and speed layer");
-  command->add_option("measure", flags->measure, "OVERALL, BY_ITEM, BY_PAGE, BY_CATEGORY or BY_STORE")->required();
-  command->add_option("key", flags->keys, "at most 1,000 keys; none with OVERALL");
-  command->callback([flags, &session] {
-    session.status = [&]() -> absl::Status {
-      v1::TotalsRequest request;
-      v1::Measure measure = v1::MEASURE_UNSPECIFIED;
-      if (!v1::Measure_Parse(absl::AsciiStrToUpper(flags->measure), &measure) || measure == v1::MEASURE_UNSPECIFIED) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("totals refused: field=measure reason=\"OVERALL, BY_ITEM, BY_PAGE, BY_CATEGORY or BY_STORE\" value=",
-                         flags->measure));
-      }
-      request.set_measure(measure);
-      request.mutable_keys()->Assign(flags->keys.begin(), flags->keys.end());
-      TRIBUTARY_ASSIGN_OR_RETURN(const auto client, session.Connect());
-      TRIBUTARY_ASSIGN_OR_RETURN(const v1::TotalsResponse response, client->Totals(request));
-      session.Print(response, absl::StrCat(FormatTotals(response),
-                                           FormatFreshness(response.freshness(), session.environment.clock.Now())));
-      return absl::OkStatus();
-    }();
-  });
-}
-
 void AddHealth(CLI::App& app, Session& session) {
   auto wait_seconds = std::make_shared<double>(0);
   CLI::App* command = app.add_subcommand("health", "whether the server serves; exit code 4 if it does not");
@@ -198,7 +175,6 @@ void AddQueryCommands(CLI::App& app, Session& session) {
   AddRecommend(app, session);
   AddSimilar(app, session);
   AddPopular(app, session);
-  AddTotals(app, session);
   AddHealth(app, session);
 }
 

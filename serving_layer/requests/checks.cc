@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "common/event/event.h"
 #include "common/status/status_macros.h"
 #include "serving_layer/context/records.h"
 
@@ -113,8 +114,8 @@ absl::Status Check(const v1::RecommendRequest& request) {
       return Refused("as_of_time", "must be a time from 1970 to 9999");
     }
   }
-  if (!request.experiment_bucket().empty()) {
-    return NotBuilt("experiment_bucket");
+  if (request.experiment_bucket().size() > kMaxBucketBytes) {
+    return Refused("experiment_bucket", absl::StrCat("is longer than ", kMaxBucketBytes, " bytes"));
   }
   return absl::OkStatus();
 }
@@ -248,6 +249,14 @@ absl::StatusOr<v1::RecommendRequest> Explained(const Request& request) {
 
 absl::StatusOr<v1::RecommendRequest> ExplainedRequest(const v1::BecauseRequest& request) { return Explained(request); }
 absl::StatusOr<v1::RecommendRequest> ExplainedRequest(const v1::WhyNotRequest& request) { return Explained(request); }
+
+absl::Status Check(const v1::ExperimentRatesRequest& request) {
+  if (!request.experiment().empty() && !request.buckets().empty()) {
+    return Refused("buckets", "goes with no experiment");
+  }
+  TRIBUTARY_RETURN_IF_ERROR(CheckText(request.experiment(), "experiment"));
+  return CheckCount(request.buckets(), kMaxListEntries, "buckets");
+}
 
 absl::Status Check(const v1::TotalsRequest& request) {
   if (!v1::Measure_IsValid(request.measure()) || request.measure() == v1::MEASURE_UNSPECIFIED) {

@@ -34,6 +34,7 @@ absl::Status Check(const v1::RecentlyViewedRequest& request);
 absl::Status Check(const v1::GetProfileRequest& request);
 absl::Status Check(const v1::WatchRequest& request);
 absl::Status Check(const v1::TotalsRequest& request);
+absl::Status Check(const v1::ExperimentRatesRequest& request);
 
 // Of a checked request.
 inline int EffectiveLimit(int limit) { return limit == 0 ? kDefaultLimit : limit; }

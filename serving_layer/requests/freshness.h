@@ -10,6 +10,7 @@
 #include "common/merge/merge.h"
 #include "serving_layer/context/context_publisher.h"
 #include "serving_layer/live_state/live_state.h"
+#include "serving_layer/requests/experiments.h"
 #include "tributary/v1/recommendation_service.pb.h"
 
 namespace tributary::serving {
@@ -24,6 +25,7 @@ struct RequestView {
   std::optional<absl::Time> as_of = std::nullopt;   // Before `now`: what ages, windows and availability are counted to.
   bool log_reachable = true;
   absl::Duration stale_after;
+  const ExperimentBucket* bucket = nullptr;         // That the user is in; null: none.
 
   absl::Time counted_to() const { return as_of.value_or(now); }
   // True when the answer rests on everything up to and including `position`.

@@ -63,7 +63,7 @@ void MergeRequest::Begin(MergeKind kind, const RequestView& view, const MergePol
   input_.kind = kind;
   input_.catalogue = view.context.catalogue.get();
   input_.rules = view.context.rules.get();
-  input_.policy = &policy;
+  input_.policy = view.bucket != nullptr ? &view.bucket->policy : &policy;
   context_ = &view.context;
   input_.sessions = &view.context.sessions();
   if (!view.as_of) {   // They are as of now.
@@ -77,6 +77,9 @@ void MergeRequest::Begin(MergeKind kind, const RequestView& view, const MergePol
   } else {
     input_.weights = ResolveWeights(v1::SnapshotManifest::default_instance(), policy);
     snapshot_ = nullptr;
+  }
+  if (view.bucket != nullptr) {
+    input_.weights = view.bucket->WeightsOf(input_.weights);
   }
   input_.now_unix_ms = absl::ToUnixMillis(view.counted_to());
   past_ = view.as_of.has_value();

@@ -34,7 +34,7 @@ class MergeRequest {
   const MergeResult& result() const { return result_; }
 
   // Clears everything but the buffers' capacity. Borrows the arguments until Run returns. If `view` is of the past, SetUser
-  // leaves out live facts after it.
+  // leaves out live facts after it. `policy`: where the view's bucket has none.
   void Begin(MergeKind kind, const RequestView& view, const MergePolicy& policy);
   // Looks the user up: the snapshot's list and history, live views, segment. DataLoss: the snapshot's entry is broken.
   absl::Status SetUser(absl::string_view user_id, const LiveState& live, const ContextPublisher& context);

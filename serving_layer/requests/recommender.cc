@@ -107,6 +107,31 @@ RequestView Recommender::View() const {
           .stale_after = options_.stale_after};
 }
 
+RequestView Recommender::ViewOf(absl::string_view user_id) const {
+  RequestView view = View();
+  view.bucket = options_.experiments == nullptr ? nullptr : options_.experiments->Of(user_id);
+  return view;
+}
+
+absl::StatusOr<RequestView> Recommender::ViewFor(const v1::RecommendRequest& request, absl::string_view user_id) const {
+  if (request.experiment_bucket().empty()) {
+    return ViewOf(user_id);
+  }
+  RequestView view = View();
+  view.bucket = options_.experiments == nullptr ? nullptr : options_.experiments->Find(request.experiment_bucket());
+  if (view.bucket == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("experiment_bucket is none of the configuration: experiment_bucket=", request.experiment_bucket()));
+  }
+  return view;
+}
+
+std::string Recommender::BucketOf(absl::string_view user_id) const {
+  EpochGuard guard;
+  const RequestView view = ViewOf(user_id);
+  return view.bucket == nullptr ? "" : view.bucket->name;
+}
+
 absl::Status Recommender::Prepare(const v1::RecommendRequest& request, RequestView* view, MergeRequest* merge,
                                   PageToken* token) const {
   if (request.as_of_generation() != 0 && request.as_of_generation() != Value(view->context.generation())) {
@@ -153,7 +178,7 @@ absl::Status Recommender::Prepare(const v1::RecommendRequest& request, RequestVi
 absl::Status Recommender::Recommend(const v1::RecommendRequest& request, v1::RecommendResponse* response) const {
   TRIBUTARY_RETURN_IF_ERROR(Check(request));
   EpochGuard guard;
-  RequestView view = View();
+  TRIBUTARY_ASSIGN_OR_RETURN(RequestView view, ViewFor(request, request.user_id()));
   MergeRequest& merge = MergeRequest::OfThread();
   PageToken token;
   TRIBUTARY_RETURN_IF_ERROR(Prepare(request, &view, &merge, &token));
@@ -173,6 +198,9 @@ absl::Status Recommender::Recommend(const v1::RecommendRequest& request, v1::Rec
     WriteAbsent(result, response);
   }
   WriteFreshness(request, view, merge, response->mutable_freshness());
+  if (view.bucket != nullptr) {
+    response->set_experiment_bucket(view.bucket->name);
+  }
   return absl::OkStatus();
 }
 
@@ -210,7 +238,7 @@ absl::Status Recommender::BatchRecommend(const v1::BatchRecommendRequest& reques
 absl::Status Recommender::RecommendToGroup(const google::protobuf::RepeatedPtrField<v1::RecommendRequest>& requests,
                                            v1::RecommendResponse* response) const {
   EpochGuard guard;
-  RequestView view = View();
+  TRIBUTARY_ASSIGN_OR_RETURN(RequestView view, ViewFor(requests[0], ""));
   MergeRequest& merge = MergeRequest::OfThread();
   v1::RecommendRequest asked = requests[0];
   asked.set_without_reasons(true);
@@ -223,6 +251,9 @@ absl::Status Recommender::RecommendToGroup(const google::protobuf::RepeatedPtrFi
   };
   // What any of them would be shown; nobody's list fills the group's.
   std::set<ItemNumber> candidates;
+  if (view.bucket != nullptr) {
+    response->set_experiment_bucket(view.bucket->name);
+  }
   v1::Freshness* freshness = response->mutable_freshness();
   FillFreshness(view, freshness);
   for (int i = 0; i < users; ++i) {
@@ -307,7 +338,7 @@ absl::Status Recommender::Explain(const v1::RecommendRequest& request, const std
 absl::Status Recommender::Because(const v1::BecauseRequest& request, v1::BecauseResponse* response) const {
   TRIBUTARY_ASSIGN_OR_RETURN(const v1::RecommendRequest explained, ExplainedRequest(request));
   EpochGuard guard;
-  RequestView view = View();
+  TRIBUTARY_ASSIGN_OR_RETURN(RequestView view, ViewFor(explained, explained.user_id()));
   MergeRequest& merge = MergeRequest::OfThread();
   MergeExplanation explanation;
   TRIBUTARY_RETURN_IF_ERROR(Explain(explained, request.item_id(), &view, &merge, &explanation));
@@ -325,7 +356,7 @@ absl::Status Recommender::Because(const v1::BecauseRequest& request, v1::Because
 absl::Status Recommender::WhyNot(const v1::WhyNotRequest& request, v1::WhyNotResponse* response) const {
   TRIBUTARY_ASSIGN_OR_RETURN(const v1::RecommendRequest explained, ExplainedRequest(request));
   EpochGuard guard;
-  RequestView view = View();
+  TRIBUTARY_ASSIGN_OR_RETURN(RequestView view, ViewFor(explained, explained.user_id()));
   MergeRequest& merge = MergeRequest::OfThread();
   MergeExplanation explanation;
   TRIBUTARY_RETURN_IF_ERROR(Explain(explained, request.item_id(), &view, &merge, &explanation));
@@ -349,7 +380,7 @@ absl::Status Recommender::WhyNot(const v1::WhyNotRequest& request, v1::WhyNotRes
 absl::Status Recommender::SimilarItems(const v1::SimilarItemsRequest& request, v1::SimilarItemsResponse* response) const {
   TRIBUTARY_RETURN_IF_ERROR(Check(request));
   EpochGuard guard;
-  const RequestView view = View();
+  const RequestView view = ViewOf(request.user_id());
   MergeRequest& merge = MergeRequest::OfThread();
   merge.Begin(MergeKind::kSimilar, view, policy_);
   if (!request.user_id().empty()) {
@@ -465,7 +496,7 @@ absl::Status Recommender::Latest(const v1::LatestRequest& request, v1::LatestRes
 absl::Status Recommender::Score(const v1::ScoreRequest& request, v1::ScoreResponse* response) const {
   TRIBUTARY_RETURN_IF_ERROR(Check(request));
   EpochGuard guard;
-  const RequestView view = View();
+  const RequestView view = ViewOf(request.user_id());
   MergeRequest& merge = MergeRequest::OfThread();
   merge.Begin(MergeKind::kScore, view, policy_);
   TRIBUTARY_RETURN_IF_ERROR(merge.SetUser(request.user_id(), live_, context_));
@@ -481,6 +512,9 @@ absl::Status Recommender::Score(const v1::ScoreRequest& request, v1::ScoreRespon
   merge.WriteItems(view.now, response->mutable_items());
   FillFreshness(view, response->mutable_freshness());
   AddUserPartitions(view, request.user_id(), merge.input().live, response->mutable_freshness());
+  if (view.bucket != nullptr) {
+    response->set_experiment_bucket(view.bucket->name);
+  }
   if (merge.result().truncated) {
     AddDegradation(v1::TRUNCATED_USER, response->mutable_freshness());
   }
@@ -491,7 +525,7 @@ absl::Status Recommender::RecentlyViewed(const v1::RecentlyViewedRequest& reques
                                          v1::RecentlyViewedResponse* response) const {
   TRIBUTARY_RETURN_IF_ERROR(Check(request));
   EpochGuard guard;
-  const RequestView view = View();
+  const RequestView view = ViewOf(request.user_id());
   MergeRequest& merge = MergeRequest::OfThread();
   UserHistory history;
   TRIBUTARY_RETURN_IF_ERROR(ReadUser(request.user_id(), view, &merge, &history, response->mutable_freshness()));
@@ -523,7 +557,7 @@ absl::Status Recommender::RecentlyViewed(const v1::RecentlyViewedRequest& reques
 absl::Status Recommender::GetProfile(const v1::GetProfileRequest& request, v1::GetProfileResponse* response) const {
   TRIBUTARY_RETURN_IF_ERROR(Check(request));
   EpochGuard guard;
-  const RequestView view = View();
+  const RequestView view = ViewOf(request.user_id());
   MergeRequest& merge = MergeRequest::OfThread();
   UserHistory history;
   TRIBUTARY_RETURN_IF_ERROR(ReadUser(request.user_id(), view, &merge, &history, response->mutable_freshness()));
@@ -565,14 +599,42 @@ absl::Status Recommender::ReadUser(const std::string& user_id, const RequestView
   return absl::OkStatus();
 }
 
+absl::Status Recommender::CheckCounted(v1::Measure measure, const RequestView& view) {
+  const LoadedSnapshot* const snapshot = view.context.snapshot.get();
+  if (snapshot == nullptr) {
+    return absl::OkStatus();
+  }
+  const auto& more = snapshot->reader().manifest().more_measures();
+  if (measure > v1::BY_STORE && std::find(more.begin(), more.end(), measure) == more.end()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("snapshot does not count this measure, the next batch run will: measure=", v1::Measure_Name(measure),
+                     " generation=", Value(snapshot->generation())));
+  }
+  return CheckFloor(*snapshot, view.live);
+}
+
+absl::StatusOr<CountAmounts> Recommender::TotalOf(const CountKey& key, const RequestView& view) const {
+  CountAmounts total;
+  if (view.context.snapshot != nullptr) {
+    v1::CountTotal stored;
+    const absl::Status found = view.context.snapshot->reader().FindCount(key, &stored);
+    if (found.ok()) {
+      total = {.events = stored.events(),
+               .quantity_micros = stored.quantity_micros(),
+               .value_micros = stored.value_micros()};
+    } else if (!absl::IsNotFound(found)) {
+      return found;
+    }
+  }
+  AddLiveCounts(view, key, &total);
+  return total;
+}
+
 absl::Status Recommender::Totals(const v1::TotalsRequest& request, v1::TotalsResponse* response) const {
   TRIBUTARY_RETURN_IF_ERROR(Check(request));
   EpochGuard guard;
   const RequestView view = View();
-  const LoadedSnapshot* snapshot = view.context.snapshot.get();
-  if (snapshot != nullptr) {
-    TRIBUTARY_RETURN_IF_ERROR(CheckFloor(*snapshot, view.live));
-  }
+  TRIBUTARY_RETURN_IF_ERROR(CheckCounted(request.measure(), view));
   std::set<std::string> keys(request.keys().begin(), request.keys().end());
   if (request.measure() == v1::OVERALL) {
     keys.insert("");
@@ -580,19 +642,7 @@ absl::Status Recommender::Totals(const v1::TotalsRequest& request, v1::TotalsRes
   for (const std::string& key : keys) {
     for (int type = v1::EventType_MIN + 1; type <= v1::EventType_MAX; ++type) {
       const CountKey count_key{.measure = request.measure(), .key = key, .type = static_cast<v1::EventType>(type)};
-      CountAmounts total;
-      if (snapshot != nullptr) {
-        v1::CountTotal stored;
-        const absl::Status found = snapshot->reader().FindCount(count_key, &stored);
-        if (found.ok()) {
-          total = {.events = stored.events(),
-                   .quantity_micros = stored.quantity_micros(),
-                   .value_micros = stored.value_micros()};
-        } else if (!absl::IsNotFound(found)) {
-          return found;
-        }
-      }
-      AddLiveCounts(view, count_key, &total);
+      TRIBUTARY_ASSIGN_OR_RETURN(const CountAmounts total, TotalOf(count_key, view));
       if (total != CountAmounts()) {
         v1::Total* message = response->add_totals();
         message->set_key(key);
@@ -601,6 +651,46 @@ absl::Status Recommender::Totals(const v1::TotalsRequest& request, v1::TotalsRes
         message->set_quantity_micros(total.quantity_micros);
         message->set_value_micros(total.value_micros);
       }
+    }
+  }
+  FillFreshnessOfAll(view, response->mutable_freshness());
+  return absl::OkStatus();
+}
+
+absl::Status Recommender::ExperimentRates(const v1::ExperimentRatesRequest& request,
+                                          v1::ExperimentRatesResponse* response) const {
+  TRIBUTARY_RETURN_IF_ERROR(Check(request));
+  std::vector<std::string> buckets(request.buckets().begin(), request.buckets().end());
+  if (buckets.empty() && options_.experiments != nullptr) {
+    buckets = options_.experiments->BucketsOf(request.experiment());
+  }
+  if (buckets.empty() && !request.experiment().empty()) {
+    return absl::NotFoundError(absl::StrCat("no such experiment is configured: experiment=", request.experiment()));
+  }
+  EpochGuard guard;
+  const RequestView view = View();
+  TRIBUTARY_RETURN_IF_ERROR(CheckCounted(v1::BY_BUCKET, view));
+  for (const std::string& bucket : buckets) {
+    v1::BucketRates* const rates = response->add_buckets();
+    rates->set_bucket(bucket);
+    const auto total = [&](v1::EventType type) {
+      return TotalOf({.measure = v1::BY_BUCKET, .key = bucket, .type = type}, view);
+    };
+    TRIBUTARY_ASSIGN_OR_RETURN(const CountAmounts impressions, total(v1::IMPRESSION));
+    TRIBUTARY_ASSIGN_OR_RETURN(const CountAmounts clicks, total(v1::CLICK));
+    TRIBUTARY_ASSIGN_OR_RETURN(const CountAmounts add_to_carts, total(v1::ADD_TO_CART));
+    TRIBUTARY_ASSIGN_OR_RETURN(const CountAmounts purchases, total(v1::PURCHASE));
+    TRIBUTARY_ASSIGN_OR_RETURN(const CountAmounts returns, total(v1::RETURN));
+    rates->set_impressions(impressions.events);
+    rates->set_clicks(clicks.events);
+    rates->set_add_to_carts(add_to_carts.events);
+    rates->set_purchases(purchases.events);
+    rates->set_returns(returns.events);
+    rates->set_purchase_value_micros(purchases.value_micros);
+    rates->set_return_value_micros(returns.value_micros);
+    if (impressions.events > 0) {
+      rates->set_click_rate(static_cast<double>(clicks.events) / static_cast<double>(impressions.events));
+      rates->set_purchase_rate(static_cast<double>(purchases.events) / static_cast<double>(impressions.events));
     }
   }
   FillFreshnessOfAll(view, response->mutable_freshness());

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/clock/clock.h"
 #include "common/counts/counts.h"
@@ -13,6 +15,7 @@
 #include "serving_layer/context/context_publisher.h"
 #include "serving_layer/live_state/item_trends.h"
 #include "serving_layer/live_state/live_state.h"
+#include "serving_layer/requests/experiments.h"
 #include "serving_layer/requests/freshness.h"
 #include "serving_layer/requests/merge_request.h"
 #include "serving_layer/requests/page_token.h"
@@ -34,6 +37,7 @@ class Recommender {
   struct Options {
     absl::Duration stale_after;     // Live state older than this is flagged.
     int64_t segment_size = 0;       // B.
+    const Experiments* experiments = nullptr;   // Null: none. Borrowed.
   };
 
   // `log_reachable` is called for every answer, from any thread. Borrows policy, clock, live, context and trends.
@@ -55,13 +59,21 @@ class Recommender {
   absl::Status WhyNot(const v1::WhyNotRequest& request, v1::WhyNotResponse* response) const;
   // Exact counts across the seam: what the snapshot counted, and the live segments at or above W.
   absl::Status Totals(const v1::TotalsRequest& request, v1::TotalsResponse* response) const;
+  absl::Status ExperimentRates(const v1::ExperimentRatesRequest& request, v1::ExperimentRatesResponse* response) const;
   void GetFreshness(v1::GetFreshnessResponse* response) const;
+  // The name of the bucket that the user is in; empty: none.
+  std::string BucketOf(absl::string_view user_id) const;
 
   // True when an answer given now would rest on everything up to and including the position.
   bool Covers(const v1::EventPosition& position) const;
 
  private:
+  // Of no user in particular.
   RequestView View() const;
+  // As the user is served.
+  RequestView ViewOf(absl::string_view user_id) const;
+  // As its user is served, or as it asks to be. InvalidArgument: there is no such bucket.
+  absl::StatusOr<RequestView> ViewFor(const v1::RecommendRequest& request, absl::string_view user_id) const;
   // Makes `merge` ready to run for a checked request, and `token` for its answer; `view` is of its time.
   absl::Status Prepare(const v1::RecommendRequest& request, RequestView* view, MergeRequest* merge,
                        PageToken* token) const;
@@ -78,6 +90,10 @@ class Recommender {
   // What is known of the user now.
   absl::Status ReadUser(const std::string& user_id, const RequestView& view, MergeRequest* merge, UserHistory* history,
                         v1::Freshness* freshness) const;
+  // FailedPrecondition: what the snapshot counted and what is live do not come to the totals of the measure.
+  static absl::Status CheckCounted(v1::Measure measure, const RequestView& view);
+  // Of a measure that passed CheckCounted.
+  absl::StatusOr<CountAmounts> TotalOf(const CountKey& key, const RequestView& view) const;
   void AddLiveCounts(const RequestView& view, const CountKey& key, CountAmounts* total) const;
 
   const Options options_;

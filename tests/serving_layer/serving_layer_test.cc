@@ -162,10 +162,11 @@ TEST_F(ServingLayerTest, RequestsOutsideTheLimitsNameTheField) {
               }),
               StartsWith(invalid + "filter.exclude_items"));
   EXPECT_THAT(refused([](auto* r) { r->set_page_token("x"); }), StartsWith(invalid + "page_token"));
-  const std::string unbuilt = absl::StrCat(grpc::UNIMPLEMENTED, " ");
   EXPECT_THAT(refused([](auto* r) { r->set_as_of_generation(-1); }), StartsWith(invalid + "as_of_generation"));
   EXPECT_THAT(refused([](auto* r) { r->mutable_as_of_time()->set_nanos(-1); }), StartsWith(invalid + "as_of_time"));
-  EXPECT_THAT(refused([](auto* r) { r->set_experiment_bucket("b"); }), StartsWith(unbuilt + "experiment_bucket"));
+  EXPECT_THAT(refused([](auto* r) { r->set_experiment_bucket("b"); }), StartsWith(invalid + "experiment_bucket"));
+  EXPECT_THAT(refused([](auto* r) { r->set_experiment_bucket(std::string(65, 'b')); }),
+              StartsWith(invalid + "experiment_bucket is longer"));
 }
 
 TEST_F(ServingLayerTest, PublishWritesTheEventAndItsTokenIsWaitedFor) {

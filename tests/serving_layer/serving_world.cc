@@ -160,6 +160,9 @@ void ServingWorld::WriteSnapshot(int64_t generation, int64_t watermark, int64_t 
   CHECK(writer->PutCutCounts(PartitionId{0}, cut_counts).ok());
   v1::SnapshotManifest manifest;
   manifest.set_segment_size(16);
+  if (counts_buckets) {
+    manifest.add_more_measures(v1::BY_BUCKET);
+  }
   manifest.set_events_topic(topics.events);
   manifest.mutable_created()->set_seconds(absl::ToUnixSeconds(clock.Now()));
   v1::PartitionWatermark* entry = manifest.add_watermarks();

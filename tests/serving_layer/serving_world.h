@@ -58,6 +58,7 @@ class ServingWorld {
   MetricsRegistry metrics;
   v1::Config config;
   Topics topics{""};
+  bool counts_buckets = true;   // Of snapshots that are written from now on.
 
  private:
   void PutTombstone(const std::string& topic, int partition, const std::string& key, const v1::ViewPosition& position);

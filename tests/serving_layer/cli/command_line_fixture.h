@@ -28,6 +28,8 @@ struct FakeServer {
   v1::PublishRequest publish_request;
   v1::PublishResponse publish;
   v1::TotalsRequest totals_request;
+  v1::WindowsRequest windows_request;
+  v1::ExperimentRatesRequest experiment_rates_request;
   v1::TrendingRequest trending_request;
   v1::TrendingResponse trending;
   v1::LatestRequest latest_request;
@@ -82,6 +84,14 @@ class FakeClient final : public ServingClient {
   absl::StatusOr<v1::TotalsResponse> Totals(const v1::TotalsRequest& request) override {
     server_.totals_request = request;
     return Answer(v1::TotalsResponse());
+  }
+  absl::StatusOr<v1::WindowsResponse> Windows(const v1::WindowsRequest& request) override {
+    server_.windows_request = request;
+    return Answer(v1::WindowsResponse());
+  }
+  absl::StatusOr<v1::ExperimentRatesResponse> ExperimentRates(const v1::ExperimentRatesRequest& request) override {
+    server_.experiment_rates_request = request;
+    return Answer(v1::ExperimentRatesResponse());
   }
   absl::StatusOr<v1::PutItemResponse> PutItem(const v1::PutItemRequest& request) override {
     server_.items.push_back(request.item());

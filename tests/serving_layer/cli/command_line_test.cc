@@ -221,6 +221,16 @@ TEST_F(CommandLineTest, SimilarPopularAndTotalsAsk) {
   EXPECT_THAT(server.totals_request.keys(), ElementsAre("a", "b"));
   EXPECT_EQ(Run({"totals", "by_moon"}), kExitRefused);
   EXPECT_THAT(err.str(), HasSubstr("field=measure"));
+  EXPECT_EQ(Run({"windows", "by_item", "view", "a", "--hours", "2"}), kExitOk);
+  EXPECT_EQ(server.windows_request.measure(), v1::BY_ITEM);
+  EXPECT_EQ(server.windows_request.type(), v1::VIEW);
+  EXPECT_EQ(server.windows_request.key(), "a");
+  EXPECT_EQ(server.windows_request.end().seconds() - server.windows_request.start().seconds(), 7200);
+  EXPECT_EQ(Run({"windows", "by_item", "moonrise", "a"}), kExitRefused);
+  EXPECT_EQ(Run({"experiments", "colour"}), kExitOk);
+  EXPECT_EQ(server.experiment_rates_request.experiment(), "colour");
+  EXPECT_EQ(Run({"experiments", "--bucket", "old/a,old/b"}), kExitOk);
+  EXPECT_THAT(server.experiment_rates_request.buckets(), ElementsAre("old/a", "old/b"));
 }
 
 TEST_F(CommandLineTest, HealthAsksOnceOrWaits) {

@@ -101,6 +101,26 @@ TEST(FormatTest, FreshnessSaysWhatTheAnswerRestsOnAndLacks) {
   EXPECT_EQ(FormatFreshness(v1::Freshness(), absl::UnixEpoch()), "no snapshot\n");
 }
 
+TEST(FormatTest, ExperimentsShowRatesWhereThereAreImpressions) {
+  EXPECT_EQ(FormatExperimentRates(Parse<v1::ExperimentRatesResponse>(
+                R"(buckets { bucket: "e/a" impressions: 200 clicks: 3 purchases: 1 purchase_value_micros: 9500000
+                             click_rate: 0.015 purchase_rate: 0.005 }
+                   buckets { bucket: "e/b" })")),
+            "BUCKET  IMPRESSIONS  CLICKS  CARTS  PURCHASES  VALUE  CLICKED  BOUGHT\n"
+            "e/a     200          3       0      1          9.50   1.500 %  0.500 %\n"
+            "e/b     0            0       0      0          0.00   -        -\n");
+  EXPECT_EQ(FormatExperimentRates(v1::ExperimentRatesResponse()), "no experiments\n");
+}
+
+TEST(FormatTest, WindowsSayFromWhenOnTheyAreComplete) {
+  EXPECT_EQ(FormatWindows(Parse<v1::WindowsResponse>(
+                R"(windows { start { seconds: 1767225600 } events: 2 quantity_micros: 3000000 value_micros: 1500000 }
+                   complete_from { seconds: 1767225600 })")),
+            "FROM                 EVENTS  QUANTITY  VALUE\n"
+            "2026-01-01 00:00:00  2       3.00      1.50\n"
+            "complete from 2026-01-01 00:00:00\n");
+}
+
 TEST(FormatTest, TotalsShowAmountsInUnits) {
   EXPECT_EQ(FormatTotals(Parse<v1::TotalsResponse>(
                 R"(totals { key: "a" type: PURCHASE events: 2 quantity_micros: 3000000 value_micros: 1500000 })")),
