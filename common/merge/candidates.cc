@@ -55,10 +55,10 @@ bool Merger::PersonalIsRanking() const {
 
 void Merger::AddPersonal() {
   const double best = BestOf(in_.personal);
-  if (best <= 0) {
+  const double weight = in_.newcomer ? in_.weights.newcomer : in_.weights.personal;
+  if (best <= 0 || weight <= 0) {
     return;
   }
-  const double weight = in_.newcomer ? in_.weights.newcomer : in_.weights.personal;
   const double scale = weight / best;
   // Most users have no live facts: their page is the head of the list, and the rest is not even looked at. Items that
   // round to the same rank as the last one of the page still count, since their ids decide.

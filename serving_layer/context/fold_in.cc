@@ -75,15 +75,20 @@ void FoldIn::Observe(const UserHistory& history, std::vector<ItemObservation>* o
 
 bool FoldIn::List(const UserHistory& before, const UserHistory& now, absl::Span<const ScoredItem> stored, Scratch* scratch,
                   std::vector<ScoredItem>* list) const {
-  if (share_ <= 0 && !stored.empty()) {
-    return false;
-  }
   Observe(before, &scratch->before);
   Observe(now, &scratch->now);
   if (std::equal(scratch->before.begin(), scratch->before.end(), scratch->now.begin(), scratch->now.end(),
                  [](const ItemObservation& a, const ItemObservation& b) {
                    return a.item == b.item && a.weight == b.weight;
                  })) {
+    return false;
+  }
+  // What rests on something that was forgotten since, or of which nothing is left, counts no more.
+  const double share = scratch->now.empty() || stored.empty() ||
+                               before.forgotten_until_unix_ms() != now.forgotten_until_unix_ms()
+                           ? 1
+                           : share_;
+  if (share <= 0) {
     return false;
   }
   scratch->columns.clear();
@@ -93,8 +98,8 @@ bool FoldIn::List(const UserHistory& before, const UserHistory& now, absl::Span<
     scratch->weights.push_back(observation.weight);
   }
   *list = fold_in_.List(scratch->columns, scratch->weights, list_length_, /*exclude_own=*/false, &scratch->ials);
-  if (share_ < 1 && !stored.empty()) {
-    *list = MixedList(stored, *list, share_, list_length_);
+  if (share < 1) {
+    *list = MixedList(stored, *list, share, list_length_);
   }
   return true;
 }

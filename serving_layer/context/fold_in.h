@@ -45,8 +45,8 @@ class FoldIn {
   ~FoldIn();
 
   // The list of a user whose state is `now` where it was `before` when the snapshot was made, with `stored` as its list
-  // (common/merge/mixed_list.h). False: the models would see nothing new, or what they see does not count beside `stored`;
-  // `list` is left as it was.
+  // (common/merge/mixed_list.h), which counts no more once the user was forgotten or nothing is left of what it rests on.
+  // False: the models would see nothing new, or what they see does not count beside `stored`; `list` is left as it was.
   bool List(const UserHistory& before, const UserHistory& now, absl::Span<const ScoredItem> stored, Scratch* scratch,
             std::vector<ScoredItem>* list) const;
 

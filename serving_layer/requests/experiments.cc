@@ -12,7 +12,7 @@
 namespace tributary::serving {
 namespace {
 
-std::optional<double> OwnWeight(double weight) { return weight > 0 ? std::optional(weight) : std::nullopt; }
+std::optional<double> OwnWeight(bool set, double weight) { return set ? std::optional(weight) : std::nullopt; }
 
 }  // namespace
 
@@ -20,6 +20,7 @@ SourceWeights ExperimentBucket::WeightsOf(SourceWeights weights) const {
   weights.personal = personal_weight.value_or(weights.personal);
   weights.session = session_weight.value_or(weights.session);
   weights.fallback = fallback_weight.value_or(weights.fallback);
+  weights.newcomer = newcomer_weight.value_or(weights.newcomer);
   return weights;
 }
 
@@ -35,15 +36,16 @@ absl::StatusOr<Experiments> Experiments::FromConfig(const v1::Config& config) {
     experiment.share = message.share();
     experiment.seed = XXH64(message.name().data(), message.name().size(), 0);
     for (const v1::ExperimentBucket& bucket : message.buckets()) {
-      TRIBUTARY_ASSIGN_OR_RETURN(MergePolicy policy,
-                                 MergePolicy::FromProto(PolicyOfBucket(config.merge(), bucket.merge())));
+      const v1::MergePolicy& own = bucket.merge();
+      TRIBUTARY_ASSIGN_OR_RETURN(MergePolicy policy, MergePolicy::FromProto(PolicyOfBucket(config.merge(), own)));
       experiment.weights += bucket.weight();
       experiment.ends.push_back(experiment.weights);
       experiment.buckets.push_back({.name = absl::StrCat(message.name(), "/", bucket.name()),
                                     .policy = std::move(policy),
-                                    .personal_weight = OwnWeight(bucket.merge().personal_weight()),
-                                    .session_weight = OwnWeight(bucket.merge().session_weight()),
-                                    .fallback_weight = OwnWeight(bucket.merge().fallback_weight()),
+                                    .personal_weight = OwnWeight(own.has_personal_weight(), own.personal_weight()),
+                                    .session_weight = OwnWeight(own.has_session_weight(), own.session_weight()),
+                                    .fallback_weight = OwnWeight(own.has_fallback_weight(), own.fallback_weight()),
+                                    .newcomer_weight = OwnWeight(own.has_newcomer_weight(), own.newcomer_weight()),
                                     .generation = Generation{bucket.generation()}});
       if (bucket.generation() != 0) {
         return absl::UnimplementedError("serving.experiments.buckets.generation is not built yet: leave it unset");

@@ -17,9 +17,10 @@ namespace tributary::serving {
 struct ExperimentBucket {
   std::string name;                  // EXPERIMENT/BUCKET
   MergePolicy policy;                // Complete.
-  std::optional<double> personal_weight;   // Where the bucket has its own, whatever the manifest says; as the next two.
+  std::optional<double> personal_weight;   // Where the bucket has its own, whatever the manifest says; as the next three.
   std::optional<double> session_weight;
   std::optional<double> fallback_weight;
+  std::optional<double> newcomer_weight;
   Generation generation{};           // 0: the current one.
 
   // Those of a snapshot, as this bucket has them.

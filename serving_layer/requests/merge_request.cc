@@ -152,7 +152,8 @@ uint64_t MergeRequest::VersionOf(const LiveUserViews& views) {
 
 absl::Status MergeRequest::FoldIn(const LiveUserViews& views) {
   const serving::FoldIn* const fold_in = snapshot_->fold_in();
-  const bool wanted = input_.kind == MergeKind::kRecommend || input_.kind == MergeKind::kScore;
+  const bool wanted = (input_.kind == MergeKind::kRecommend || input_.kind == MergeKind::kScore) &&
+                      (!input_.newcomer || input_.weights.newcomer > 0);
   const bool acted = std::any_of(live_.begin(), live_.end(), [](const LivePartition& partition) {
     return !partition.facts.empty() && partition.facts.back().offset >= partition.watermark;
   });

@@ -5,8 +5,7 @@
 //                                these answers. The snapshot has the session index alone. Peer: what Serenade answered on a
 //                                machine like this (../shared/data/README.md).
 //   sessions/served_SET_...      Through everything: tributary-batch learns from the train part; each click of the test part is
-//                                published, waited for and answered, on a real Kafka. By the default policy, and by sessions
-//                                alone. Visitors' ages are of now: the first session's clicks are known to the last one's.
+//                                published, waited for and answered, on a real Kafka. Visitors' ages are of now: the first session's clicks are known to the last one's.
 //                                _without_speed: the same requests with the speed layer gone.
 //
 // A list leaves out what the visitor looks at. --smoke takes small synthetic sessions.
@@ -242,40 +241,30 @@ Replay ReplayTest(const std::vector<PastSession>& sessions, int length, bool wai
   return replay;
 }
 
-void MeasureServed(const std::string& name, const SessionSplit& split, int length, bool smoke, bench::Report& report) {
-  for (const bool sessions_alone : {false, true}) {
-    if (smoke && sessions_alone) continue;
-    integration::Installation installation("sessions", 3, 200);
-    if (sessions_alone) {
-      std::ofstream(installation.config_path(), std::ios::app)
-          << "merge { personal_weight: 1e-6 session_weight: 1 }\n";
-    }
-    Learn(split, installation);
-    const auto serving = installation.StartServing();
-    auto speed = installation.StartSpeed();
-    installation.AwaitGeneration(1);
-    const std::string prefix =
-        absl::StrCat("sessions/served_", name, sessions_alone ? "_by_sessions_alone" : "");
-    Replay replay = ReplayTest(split.test, length, true, "visitor-", installation);
-    std::cerr << absl::StrFormat("%s: %d places: HR@%d %.4f MRR %.4f; from a click to the answer %.1f ms, p99 %.1f; first 99 "
-                                 "sessions: %d places, HR %.4f\n",
-                                 prefix, replay.quality.places, length, replay.quality.hit_rate, replay.quality.mrr,
-                                 absl::ToDoubleMilliseconds(replay.took[replay.took.size() / 2]),
-                                 absl::ToDoubleMilliseconds(replay.took[replay.took.size() * 99 / 100]),
-                                 replay.first_99.places, replay.first_99.hit_rate);
-    report.Add(absl::StrCat(prefix, "_hr_at_", length), replay.quality.hit_rate, "ratio");
-    report.Add(absl::StrCat(prefix, "_mrr_at_", length), replay.quality.mrr, "ratio");
-    if (name == "rsc15") {
-      CHECK_EQ(replay.first_99.places, 387);
-      report.Add(absl::StrCat("sessions/", sessions_alone ? "by_sessions_alone_" : "", "rsc15_387_hr_at_20"),
-                 replay.first_99.hit_rate, "ratio", "V-SKNN of session-rec", 0.6098);
-    }
-    if (sessions_alone) continue;
-    speed.reset();
-    replay = ReplayTest(split.test, length, false, "late-visitor-", installation);
-    report.Add(absl::StrCat(prefix, "_without_speed_hr_at_", length), replay.quality.hit_rate, "ratio");
-    report.Add(absl::StrCat(prefix, "_without_speed_mrr_at_", length), replay.quality.mrr, "ratio");
+void MeasureServed(const std::string& name, const SessionSplit& split, int length, bench::Report& report) {
+  integration::Installation installation("sessions", 3, 200);
+  Learn(split, installation);
+  const auto serving = installation.StartServing();
+  auto speed = installation.StartSpeed();
+  installation.AwaitGeneration(1);
+  const std::string prefix = absl::StrCat("sessions/served_", name);
+  const Replay replay = ReplayTest(split.test, length, true, "visitor-", installation);
+  std::cerr << absl::StrFormat("%s: %d places: HR@%d %.4f MRR %.4f; from a click to the answer %.1f ms, p99 %.1f; first 99 "
+                               "sessions: %d places, HR %.4f\n",
+                               prefix, replay.quality.places, length, replay.quality.hit_rate, replay.quality.mrr,
+                               absl::ToDoubleMilliseconds(replay.took[replay.took.size() / 2]),
+                               absl::ToDoubleMilliseconds(replay.took[replay.took.size() * 99 / 100]),
+                               replay.first_99.places, replay.first_99.hit_rate);
+  report.Add(absl::StrCat(prefix, "_hr_at_", length), replay.quality.hit_rate, "ratio");
+  report.Add(absl::StrCat(prefix, "_mrr_at_", length), replay.quality.mrr, "ratio");
+  if (name == "rsc15") {
+    CHECK_EQ(replay.first_99.places, 387);
+    report.Add("sessions/rsc15_387_hr_at_20", replay.first_99.hit_rate, "ratio", "V-SKNN of session-rec", 0.6098);
   }
+  speed.reset();
+  const Replay without = ReplayTest(split.test, length, false, "late-visitor-", installation);
+  report.Add(absl::StrCat(prefix, "_without_speed_hr_at_", length), without.quality.hit_rate, "ratio");
+  report.Add(absl::StrCat(prefix, "_without_speed_mrr_at_", length), without.quality.mrr, "ratio");
 }
 
 }  // namespace
@@ -299,13 +288,12 @@ int main(int argc, char** argv) {
   if (smoke) {
     const SessionSplit split{.train = SyntheticWalks(500, 100), .test = SyntheticWalks(20, 100), .items = 100};
     MeasureVisitors("synthetic", split, 20, report);
-    MeasureServed("synthetic", split, 20, smoke, report);
+    MeasureServed("synthetic", split, 20, report);
     return 0;
   }
   if (only.empty() || only == "yoochoose") MeasureVisitors("yoochoose", ReadYoochoose(16, 5'000), 21, report);
   if (only.empty() || only == "serenade") {
-    MeasureServed("serenade", ReadSessions("serenade-example/train.txt.zst", "serenade-example/test.txt"), 20, smoke,
-                  report);
+    MeasureServed("serenade", ReadSessions("serenade-example/train.txt.zst", "serenade-example/test.txt"), 20, report);
   }
   if (only.empty() || only == "rsc15") {
     MeasureServed("rsc15",

@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "common/merge/mixed_list.h"
 #include "common/sync/rcu.h"
 
 namespace tributary::serving {
@@ -59,7 +60,7 @@ TEST_F(FoldInTest, TheListIsThatOfTheNewHistoryWithTheWeightsOfTheTraining) {
   now = before;
   Add(v1::PURCHASE, 3, 2, &now);
   Add(v1::VIEW, 7, 3, &now);
-  ASSERT_TRUE(fold_in.List(before, now, &scratch_, &list_));
+  ASSERT_TRUE(fold_in.List(before, now, {}, &scratch_, &list_));
   const IalsFoldIn plain({values_.data(), kItems, kDimensions}, eigenvalues_, {0.1f, 0.01f, 1});
   IalsFoldIn::Scratch scratch;
   const std::vector<uint32_t> columns = {3, 7};
@@ -75,7 +76,7 @@ TEST_F(FoldInTest, WhatTheModelsWouldNotSeeLeavesTheListOfTheSnapshot) {
   Add(v1::VIEW, 3, 2, &now);         // Once more.
   Add(v1::ADD_TO_CART, 4, 3, &now);  // Without weight.
   Add(v1::VIEW, kItems, 4, &now);    // Newer than the snapshot.
-  EXPECT_FALSE(fold_in.List(before, now, &scratch_, &list_));
+  EXPECT_FALSE(fold_in.List(before, now, {}, &scratch_, &list_));
 }
 
 TEST_F(FoldInTest, OfWhomNothingIsLeftNothingIsKnown) {
@@ -83,13 +84,52 @@ TEST_F(FoldInTest, OfWhomNothingIsLeftNothingIsKnown) {
   const FoldIn fold_in(factors_, options_, 1 << 20);
   UserHistory before, now;
   Add(v1::VIEW, 2, 5, &now);  // Too old to count.
-  EXPECT_FALSE(fold_in.List(before, now, &scratch_, &list_));
+  EXPECT_FALSE(fold_in.List(before, now, {}, &scratch_, &list_));
   Add(v1::PURCHASE, 3, 20, &before);
   now = before;
   Add(v1::RETURN, 3, 21, &now);
   list_ = {{ItemNumber{1}, 1}};
-  EXPECT_TRUE(fold_in.List(before, now, &scratch_, &list_));
+  EXPECT_TRUE(fold_in.List(before, now, {}, &scratch_, &list_));
   EXPECT_THAT(list_, IsEmpty());
+}
+
+TEST_F(FoldInTest, BesideAStoredListItHasItsShare) {
+  UserHistory before, now;
+  Add(v1::VIEW, 3, 1, &before);
+  now = before;
+  Add(v1::VIEW, 7, 2, &now);
+  const std::vector<ScoredItem> stored = {{ItemNumber{20}, 2}, {ItemNumber{21}, 1}};
+  std::vector<ScoredItem> folded;
+  ASSERT_TRUE(FoldIn(factors_, options_, 1 << 20).List(before, now, stored, &scratch_, &folded));   // No share named: alone.
+  options_.set_folded_share(0.5);
+  const FoldIn half(factors_, options_, 1 << 20);
+  ASSERT_TRUE(half.List(before, now, stored, &scratch_, &list_));
+  EXPECT_EQ(list_, MixedList(stored, folded, 0.5, 5));
+  EXPECT_NE(list_, folded);
+  ASSERT_TRUE(half.List(before, now, {}, &scratch_, &list_));
+  EXPECT_EQ(list_, folded);
+  options_.set_folded_share(0);
+  const FoldIn none(factors_, options_, 1 << 20);
+  EXPECT_FALSE(none.List(before, now, stored, &scratch_, &list_));
+  ASSERT_TRUE(none.List(before, now, {}, &scratch_, &list_));
+  EXPECT_EQ(list_, folded);
+}
+
+TEST_F(FoldInTest, AStoredListOfSomethingForgottenCountsNoMore) {
+  options_.set_folded_share(0);
+  const FoldIn fold_in(factors_, options_, 1 << 20);
+  UserHistory before, now;
+  Add(v1::VIEW, 3, 1, &before);
+  now = before;
+  now.Apply(v1::FORGET, ItemNumber{}, {5, {}}, 0);
+  const std::vector<ScoredItem> stored = {{ItemNumber{20}, 2}};
+  ASSERT_TRUE(fold_in.List(before, now, stored, &scratch_, &list_));
+  EXPECT_THAT(list_, IsEmpty());
+  Add(v1::VIEW, 7, 6, &now);
+  ASSERT_TRUE(fold_in.List(before, now, stored, &scratch_, &list_));
+  std::vector<ScoredItem> alone;
+  ASSERT_TRUE(fold_in.List(before, now, {}, &scratch_, &alone));
+  EXPECT_EQ(list_, alone);
 }
 
 TEST_F(FoldInTest, ListsAreKeptByUserAndVersionWithinTheBudget) {

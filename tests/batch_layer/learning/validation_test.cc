@@ -30,6 +30,13 @@ TEST(CutValidationTest, HoldsOutTheLatestFifth) {
   for (const auto& held_out : slice.held_out) {
     EXPECT_THAT(held_out, ElementsAre(9, 10));
   }
+  ASSERT_EQ(slice.in_order.size(), 4u);
+  for (const auto& in_order : slice.in_order) {
+    ASSERT_EQ(in_order.size(), 11u);
+    for (uint32_t i = 0; i < 11; ++i) {
+      EXPECT_EQ(in_order[i].interaction.item, i);
+    }
+  }
   EXPECT_EQ(slice.train.size(), 10u * 11 - 4 * 2);
   for (const Interaction& interaction : slice.train) {
     EXPECT_FALSE(interaction.item >= 9 && std::count(slice.rows.begin(), slice.rows.end(), interaction.row) > 0);

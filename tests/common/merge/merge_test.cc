@@ -36,6 +36,20 @@ double Explained(const MergeResult& result, const MergedItem& item) {
   return sum * factor;
 }
 
+TEST(MergeTest, ANewcomersListHasAWeightOfItsOwn) {
+  MergeWorld world;
+  for (const char* id : {"a", "b"}) world.Put(id);
+  world.personal = {{"a", 2}, {"b", 1}};
+  world.input.weights.newcomer = 0.5;
+  EXPECT_THAT(world.Ask(), ElementsAre("a", "b"));
+  EXPECT_FLOAT_EQ(world.Answer("b").score, 0.5f);
+  world.input.newcomer = true;
+  EXPECT_THAT(world.Ask(), ElementsAre("a", "b"));
+  EXPECT_FLOAT_EQ(world.Answer("b").score, 0.25f);
+  world.input.weights.newcomer = 0;
+  EXPECT_THAT(world.Ask(), IsEmpty());
+}
+
 TEST(MergeTest, RefusesWhatIsMissingOrOutOfRange) {
   MergeWorld world;
   const auto refused = [&](const std::string& field) {
