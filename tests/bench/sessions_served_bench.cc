@@ -5,7 +5,8 @@
 //                                these answers. The snapshot has the session index alone. Peer: what Serenade answered on a
 //                                machine like this (../shared/data/README.md).
 //   sessions/served_SET_...      Through everything: tributary-batch learns from the train part; each click of the test part is
-//                                published, waited for and answered, on a real Kafka. Visitors' ages are of now: the first session's clicks are known to the last one's.
+//                                published, waited for and answered, on a real Kafka. Visitors come now, one after the other: of
+//                                the last ones' the first ones' clicks are known.
 //                                _without_speed: the same requests with the speed layer gone.
 //
 // A list leaves out what the visitor looks at. --smoke takes small synthetic sessions.
