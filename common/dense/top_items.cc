@@ -8,16 +8,18 @@
 namespace tributary {
 namespace {
 
-bool Better(const ScoredItem& a, const ScoredItem& b) {
-  return a.score != b.score ? a.score > b.score : a.item < b.item;
-}
+struct Better {   // A type of its own is inlined where it is used.
+  bool operator()(const ScoredItem& a, const ScoredItem& b) const {
+    return a.score != b.score ? a.score > b.score : a.item < b.item;
+  }
+};
 
 }  // namespace
 
 void TopItems::Shrink() {
   if (kept_.size() > n_) {
     const auto end = kept_.begin() + static_cast<std::ptrdiff_t>(n_);
-    std::nth_element(kept_.begin(), end - 1, kept_.end(), Better);
+    std::nth_element(kept_.begin(), end - 1, kept_.end(), Better());
     kept_.erase(end, kept_.end());
     least_ = kept_.back().score;
   }
@@ -25,7 +27,7 @@ void TopItems::Shrink() {
 
 std::vector<ScoredItem> TopItems::Take() {
   Shrink();
-  std::sort(kept_.begin(), kept_.end(), Better);
+  std::sort(kept_.begin(), kept_.end(), Better());
   least_ = -std::numeric_limits<float>::infinity();
   return std::exchange(kept_, {});
 }

@@ -1,34 +1,29 @@
 #include "common/ials/fold_in.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
-
-#include "common/dense/dense.h"
 
 namespace tributary {
 
 IalsFoldIn::IalsFoldIn(FactorsView items, std::vector<float> eigenvalues, const IalsLoss& loss)
-    : items_(items), solver_(items, std::move(eigenvalues), loss) {}
+    : dimensions_(static_cast<size_t>(items.dimensions())), items_(items), solver_(items, std::move(eigenvalues), loss) {}
 
 std::vector<ScoredItem> IalsFoldIn::List(absl::Span<const uint32_t> columns, absl::Span<const float> weights, size_t n,
                                          bool exclude_own, Scratch* scratch) const {
   if (columns.empty()) {
     return {};
   }
-  const auto d = static_cast<size_t>(items_.dimensions());
-  scratch->user.resize(d);
-  scratch->scores.resize(items_.rows());
+  scratch->user.resize(dimensions_);
   solver_.Solve({{columns, weights, absl::MakeSpan(scratch->user)}}, &scratch->workspace);
-  dense::Best().inner_products(items_.data(), d, items_.rows(), d, scratch->user.data(), scratch->scores.data());
+  std::vector<ScoredItem> list = items_.Top(scratch->user, n + (exclude_own ? columns.size() : 0), &scratch->top);
   if (exclude_own) {
-    for (const uint32_t item : columns) {
-      scratch->scores[item] = -std::numeric_limits<float>::infinity();
-    }
+    list.erase(std::remove_if(list.begin(), list.end(),
+                              [&](const ScoredItem& scored) {
+                                return std::binary_search(columns.begin(), columns.end(), Value(scored.item));
+                              }),
+               list.end());
+    list.resize(std::min(list.size(), n));
   }
-  TopItems best(n);
-  best.OfferAll(0, scratch->scores);
-  std::vector<ScoredItem> list = best.Take();
   for (ScoredItem& scored : list) {
     scored.score = std::max(0.0f, scored.score);
   }
