@@ -168,6 +168,7 @@ void LiveSessionIndex::Change(uint32_t slot, const Session* before, std::unique_
     retired_sessions_.Retire(slots_.Set(slot, nullptr));
     free_slots_.push_back(slot);
   }
+  version_.fetch_add(1, std::memory_order_release);
 }
 
 void LiveSessionIndex::Erase(uint32_t slot) {

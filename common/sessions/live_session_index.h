@@ -73,10 +73,16 @@ class LiveSessionIndex {
   // Sessions that stand for no stored one.
   uint32_t sessions() const { return sessions_.load(std::memory_order_relaxed); }
   uint32_t slots() const { return slot_count_.load(std::memory_order_acquire); }
+  // Rises when a change is complete: what is found after reading it is all found again as long as it stays the same, but
+  // for a change that is on its way.
+  uint64_t version() const { return version_.load(std::memory_order_acquire); }
   // Null: no session has it.
   const SessionsOfItem* SessionsOf(uint32_t item) const { return items_.Get(item); }
   // Null: gone.
   const Session* At(uint32_t slot) const { return slots_.Get(slot); }
+  // Ask the memory for what SessionsOf or At looks at first.
+  void PrefetchItem(uint32_t item) const { items_.Prefetch(item); }
+  void PrefetchSlot(uint32_t slot) const { slots_.Prefetch(slot); }
   // A live session stands for this one of the snapshot's.
   bool Continues(uint32_t stored_session) const {
     return stored_session >= continued_from_.load(std::memory_order_relaxed) &&
@@ -98,6 +104,12 @@ class LiveSessionIndex {
       }
       const Block* block = blocks_[number / kBlockSize].load(std::memory_order_acquire);
       return block == nullptr ? nullptr : (*block)[number % kBlockSize].load(std::memory_order_seq_cst);
+    }
+    void Prefetch(uint32_t number) const {
+      if (number < kNumbers) {
+        const Block* block = blocks_[number / kBlockSize].load(std::memory_order_relaxed);
+        __builtin_prefetch(block == nullptr ? nullptr : &(*block)[number % kBlockSize]);
+      }
     }
     // Gives the old one back. `number` lies below kNumbers.
     std::unique_ptr<const T> Set(uint32_t number, std::unique_ptr<const T> value);
@@ -130,6 +142,7 @@ class LiveSessionIndex {
   PointerTable<SessionsOfItem> items_;
   std::atomic<uint32_t> sessions_{0};
   std::atomic<uint32_t> slot_count_{0};
+  std::atomic<uint64_t> version_{0};
   std::unique_ptr<std::atomic<uint8_t>[]> continued_;  // By stored session: live ones that stand for it.
   std::atomic<uint32_t> continued_from_;               // None below.
 

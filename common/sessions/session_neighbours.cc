@@ -9,6 +9,9 @@ namespace tributary {
 namespace {
 
 constexpr double kMatchStep = 0.1;  // What a place further back in the session costs a neighbour's vote.
+constexpr size_t kLogs = 4096;
+// How far ahead the memory is asked for what comes next: places that lie anywhere, one after the other.
+constexpr size_t kAhead = 16;
 
 // Who comes first among live sessions of one time, whichever slots they have.
 bool YoungerId(const LiveSessionIndex::Session* a, const LiveSessionIndex::Session* b) {
@@ -27,6 +30,13 @@ SessionNeighbours::SessionNeighbours(const SessionIndex& index, const SessionNei
                                                                                        options.item_half_life_places))
                                                         : 1.0f);
   }
+  for (size_t count = 0; count < kLogs; ++count) {
+    logs_.push_back(std::log(static_cast<double>(std::max<size_t>(1, count))));
+  }
+}
+
+double SessionNeighbours::LogOf(uint64_t count) const {
+  return count < kLogs ? logs_[count] : std::log(static_cast<double>(count));
 }
 
 // The last different items, the latest first.
@@ -49,8 +59,13 @@ void SessionNeighbours::FindStored(const SessionQuery& query, Scratch* scratch) 
       continue;
     }
     const float weight = (l - static_cast<float>(j)) / l;
-    const absl::Span<const uint32_t> sessions = index_.SessionsOf(scratch->latest[j]);
-    for (const uint32_t session : sessions.first(std::min(sessions.size(), options_.recent_sessions))) {
+    const absl::Span<const uint32_t> all = index_.SessionsOf(scratch->latest[j]);
+    const absl::Span<const uint32_t> sessions = all.first(std::min(all.size(), options_.recent_sessions));
+    for (size_t i = 0; i < sessions.size(); ++i) {
+      const uint32_t session = sessions[i];
+      if (i + kAhead < sessions.size()) {
+        __builtin_prefetch(&scratch->similarities[sessions[i + kAhead]], 1);
+      }
       float& similarity = scratch->similarities[session];
       if (similarity == 0) {
         if (query.live != nullptr && query.live->Continues(session)) {
@@ -73,8 +88,12 @@ void SessionNeighbours::FindLive(const LiveSessionIndex& live, Scratch* scratch)
       continue;
     }
     const float weight = (l - static_cast<float>(j)) / l;
-    for (const LiveSessionIndex::Entry& entry :
-         absl::MakeConstSpan(sessions->entries).first(std::min(sessions->entries.size(), options_.recent_sessions))) {
+    const size_t count = std::min(sessions->entries.size(), options_.recent_sessions);
+    for (size_t i = 0; i < count; ++i) {
+      const LiveSessionIndex::Entry& entry = sessions->entries[i];
+      if (i + kAhead < count) {
+        __builtin_prefetch(scratch->similarities.data() + index_.sessions() + sessions->entries[i + kAhead].slot, 1);
+      }
       const uint32_t number = index_.sessions() + entry.slot;
       if (number >= scratch->similarities.size()) {
         continue;  // Came just now.
@@ -140,25 +159,114 @@ void SessionNeighbours::ChooseSessions(const SessionQuery& query, Scratch* scrat
   std::sort(found.begin(), found.end(), more_similar);  // Sums are then the same however they were found.
 }
 
-void SessionNeighbours::Vote(absl::Span<const uint32_t> items, float similarity, Scratch* scratch) const {
-  size_t j = 0, match = items.size();
-  for (; j < scratch->latest.size() && match == items.size(); ++j) {
-    match = static_cast<size_t>(std::find(items.begin(), items.end(), scratch->latest[j]) - items.begin());
+void SessionNeighbours::Vote(absl::Span<const uint32_t> items, float similarity, const SessionQuery& query,
+                             Scratch* scratch) const {
+  // Its match is the latest item of the session that it has: without a branch, as nothing could foretell one.
+  constexpr size_t kNoMatch = SIZE_MAX;
+  size_t best = kNoMatch;
+  for (size_t j = scratch->latest.size(); j-- > 0;) {
+    const uint32_t item = scratch->latest[j];
+    for (size_t i = 0; i < items.size(); ++i) {
+      best = items[i] == item ? j * SessionIndexArrays::kLongestSession + i : best;
+    }
   }
-  // By now j is one more than the place of the match.
-  const auto vote = static_cast<float>(similarity * (1 - kMatchStep * static_cast<double>(j)));
-  if (vote <= 0 || match == items.size()) {
+  const size_t j = best / SessionIndexArrays::kLongestSession;
+  const size_t match = best % SessionIndexArrays::kLongestSession;
+  const auto vote = static_cast<float>(similarity * (1 - kMatchStep * static_cast<double>(j + 1)));
+  if (best == kNoMatch || vote <= 0) {
     return;  // A live session may have changed since it was found.
   }
+  const size_t voted = scratch->items.size();
+  scratch->items.resize(voted + items.size());
+  uint32_t* next = scratch->items.data() + voted;
   for (size_t i = 0; i < items.size(); ++i) {
     if (items[i] >= scratch->scores.size()) {
       scratch->scores.resize(items[i] + size_t{1});
     }
     float& sum = scratch->scores[items[i]];
-    if (sum == 0) {
-      scratch->items.push_back(items[i]);
-    }
+    *next = items[i];
+    next += sum == 0;
     sum += vote * fading_[i > match ? i - match : match - i];
+    if (query.live != nullptr) {
+      query.live->PrefetchItem(items[i]);
+    }
+  }
+  scratch->items.resize(static_cast<size_t>(next - scratch->items.data()));
+}
+
+void SessionNeighbours::Vote(const SessionQuery& query, Scratch* scratch) const {
+  const std::vector<Scratch::Found>& found = scratch->found;
+  const uint32_t stored = index_.sessions();
+  // What is `steps` away from its turn: first where a session lies, then itself, then its items.
+  const auto prefetch = [&](size_t at, size_t steps) {
+    if (at >= found.size()) {
+      return;
+    }
+    const uint32_t number = found[at].number;
+    if (number < stored) {
+      if (steps == 3) {
+        __builtin_prefetch(&index_.session_offsets[number]);
+      } else if (steps == 2) {
+        __builtin_prefetch(&index_.session_items[index_.session_offsets[number]]);
+      }
+    } else if (steps == 3) {
+      query.live->PrefetchSlot(number - stored);
+    } else if (const LiveSessionIndex::Session* const session = query.live->At(number - stored); session != nullptr) {
+      steps == 2 ? __builtin_prefetch(session) : __builtin_prefetch(session->items.data());
+    }
+  };
+  constexpr size_t kStep = kAhead / 4;
+  for (size_t at = 0; at < 3 * kStep; ++at) {
+    prefetch(at, 3);
+  }
+  for (size_t at = 0; at < 2 * kStep; ++at) {
+    prefetch(at, 2);
+  }
+  for (size_t at = 0; at < found.size(); ++at) {
+    prefetch(at + 3 * kStep, 3);
+    prefetch(at + 2 * kStep, 2);
+    prefetch(at + kStep, 1);
+    const Scratch::Found& one = found[at];
+    if (one.number < stored) {
+      Vote(index_.ItemsOf(one.number), one.similarity, query, scratch);
+      continue;
+    }
+    const LiveSessionIndex::Session* const session = query.live->At(one.number - stored);
+    const bool own = session != nullptr && query.user != 0 && session->user == query.user &&
+                     session->time_unix_ms == query.session_time_unix_ms;
+    if (session != nullptr && !own) {
+      Vote(session->items, one.similarity, query, scratch);
+    }
+  }
+}
+
+void SessionNeighbours::WeighItems(const SessionQuery& query, Scratch* scratch) const {
+  const uint64_t sessions = uint64_t{index_.sessions()} + (query.live != nullptr ? query.live->sessions() : 0);
+  const double log_sessions = LogOf(sessions);
+  const std::vector<uint32_t>& items = scratch->items;
+  for (size_t at = 0; at < items.size(); ++at) {
+    if (at + kAhead < items.size()) {
+      const uint32_t ahead = items[at + kAhead];
+      if (query.live != nullptr) {
+        __builtin_prefetch(query.live->SessionsOf(ahead));
+      }
+      if (ahead < index_.items()) {
+        __builtin_prefetch(&index_.item_counts[ahead]);
+      }
+    }
+    const uint32_t item = items[at];
+    float score = scratch->scores[item];
+    scratch->scores[item] = 0;
+    if (options_.by_idf) {
+      const LiveSessionIndex::SessionsOfItem* const live =
+          query.live != nullptr ? query.live->SessionsOf(item) : nullptr;
+      const uint64_t count =
+          uint64_t{item < index_.items() ? index_.item_counts[item] : 0} + (live != nullptr ? live->count : 0);
+      score *= static_cast<float>(log_sessions - LogOf(count));
+    }
+    if (score > 0) {
+      scratch->list.push_back({ItemNumber{item}, score});
+    }
   }
 }
 
@@ -182,33 +290,8 @@ absl::Span<const ScoredItem> SessionNeighbours::Next(const SessionQuery& query, 
   }
   FindStored(query, scratch);
   ChooseSessions(query, scratch);
-  for (const Scratch::Found& one : scratch->found) {
-    if (one.number < index_.sessions()) {
-      Vote(index_.ItemsOf(one.number), one.similarity, scratch);
-      continue;
-    }
-    const LiveSessionIndex::Session* const session = query.live->At(one.number - index_.sessions());
-    const bool own = session != nullptr && query.user != 0 && session->user == query.user &&
-                     session->time_unix_ms == query.session_time_unix_ms;
-    if (session != nullptr && !own) {
-      Vote(session->items, one.similarity, scratch);
-    }
-  }
-  const double sessions = static_cast<double>(index_.sessions()) + (query.live != nullptr ? query.live->sessions() : 0);
-  for (const uint32_t item : scratch->items) {
-    float score = scratch->scores[item];
-    scratch->scores[item] = 0;
-    if (options_.by_idf) {
-      const LiveSessionIndex::SessionsOfItem* const live =
-          query.live != nullptr ? query.live->SessionsOf(item) : nullptr;
-      const double count = (item < index_.items() ? static_cast<double>(index_.item_counts[item]) : 0) +
-                           (live != nullptr ? live->count : 0);
-      score *= static_cast<float>(std::log(sessions / std::max(1.0, count)));
-    }
-    if (score > 0) {
-      scratch->list.push_back({ItemNumber{item}, score});
-    }
-  }
+  Vote(query, scratch);
+  WeighItems(query, scratch);
   const auto better = [](const ScoredItem& a, const ScoredItem& b) {
     return a.score != b.score ? a.score > b.score : a.item < b.item;
   };

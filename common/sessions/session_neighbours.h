@@ -69,6 +69,8 @@ class SessionNeighbours {
   SessionNeighbours(const SessionIndex& index, const SessionNeighbourOptions& options);
 
   const SessionIndex& index() const { return index_; }
+  // What Next gives depends on now_unix_ms itself, not only on the sessions.
+  bool depends_on_now() const { return options_.session_half_life_seconds > 0; }
 
   // The best n items (n >= 1) with a score above 0, best first, ties by smaller item; what the session has may be among
   // them. Lies in `scratch` until its next use.
@@ -79,11 +81,27 @@ class SessionNeighbours {
   void FindStored(const SessionQuery& query, Scratch* scratch) const;
   void FindLive(const LiveSessionIndex& live, Scratch* scratch) const;
   void ChooseSessions(const SessionQuery& query, Scratch* scratch) const;
-  void Vote(absl::Span<const uint32_t> items, float similarity, Scratch* scratch) const;
+  void Vote(const SessionQuery& query, Scratch* scratch) const;
+  void Vote(absl::Span<const uint32_t> items, float similarity, const SessionQuery& query, Scratch* scratch) const;
+  // The votes into the list, without order; `scores` is cleared.
+  void WeighItems(const SessionQuery& query, Scratch* scratch) const;
+  double LogOf(uint64_t count) const;
 
   const SessionIndex index_;
   const SessionNeighbourOptions options_;
   std::vector<float> fading_;  // By distance to the match.
+  std::vector<double> logs_;   // Of small numbers.
+};
+
+// How a merge asks for neighbours: one that keeps what it found may give it again.
+// Threads: call from any thread with a scratch of its own. What it gives lies there or is kept while the caller's
+//          EpochGuard is open.
+class SessionSearch {
+ public:
+  virtual ~SessionSearch() = default;
+  // As neighbours.Next(query, n, scratch).
+  virtual absl::Span<const ScoredItem> Next(const SessionNeighbours& neighbours, const SessionQuery& query, size_t n,
+                                            SessionNeighbours::Scratch* scratch) const = 0;
 };
 
 }  // namespace tributary
