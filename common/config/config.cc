@@ -128,6 +128,7 @@ absl::Status CheckRanges(absl::string_view prefix, absl::Span<const Range> range
 }
 
 absl::Status CheckMerge(absl::string_view prefix, const v1::MergePolicy& merge) {
+  const auto& sessions = merge.session_neighbours();
   const Range ranges[] = {
       {"max_category_boost", merge.max_category_boost(), 0, 1000},
       {"purchase_suppression_days", double(merge.purchase_suppression_days()), 0, 36500},
@@ -136,6 +137,11 @@ absl::Status CheckMerge(absl::string_view prefix, const v1::MergePolicy& merge) 
       {"session_weight", merge.session_weight(), 0, 1000},
       {"fallback_weight", merge.fallback_weight(), 0, 1000},
       {"newcomer_weight", merge.newcomer_weight(), 0, 1000},
+      {"session_neighbours.recent_sessions", double(sessions.recent_sessions()), 1, 100000},
+      {"session_neighbours.neighbours", double(sessions.neighbours()), 1, 10000},
+      {"session_neighbours.last_items", double(sessions.last_items()), 1, 100},
+      {"session_neighbours.session_half_life_seconds", sessions.session_half_life_seconds(), 0, 1e10},
+      {"session_neighbours.item_half_life_places", sessions.item_half_life_places(), 0, 1e6},
   };
   TRIBUTARY_RETURN_IF_ERROR(CheckRanges(prefix, ranges));
   for (const auto& effect : merge.category_effects()) {
@@ -178,6 +184,11 @@ absl::Status CheckExperiments(const v1::Config& config) {
       TRIBUTARY_RETURN_IF_ERROR(CheckName("serving.experiments.buckets.name", bucket.name(), &buckets));
       const Range of_bucket[] = {{"weight", double(bucket.weight()), 1, 1e6}, {"generation", double(bucket.generation()), 0, 1e15}};
       TRIBUTARY_RETURN_IF_ERROR(CheckRanges("serving.experiments.buckets.", of_bucket));
+      if (bucket.merge().has_session_neighbours()) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "configuration out of range: field=serving.experiments.buckets.merge.session_neighbours value={",
+            bucket.merge().session_neighbours().ShortDebugString(), "} allowed=unset, all buckets have those of merge"));
+      }
       TRIBUTARY_RETURN_IF_ERROR(
           CheckMerge("serving.experiments.buckets.merge.", PolicyOfBucket(config.merge(), bucket.merge())));
       if (bucket.generation() != 0) {
@@ -277,6 +288,12 @@ v1::Config DefaultConfig() {
   merge->set_session_weight(0.5);
   merge->set_fallback_weight(0.1);
   merge->set_newcomer_weight(0.25);
+  auto* sessions = merge->mutable_session_neighbours();
+  sessions->set_recent_sessions(1500);
+  sessions->set_neighbours(288);
+  sessions->set_last_items(4);
+  sessions->set_item_half_life_places(2);
+  sessions->set_by_idf(true);
 
   FillLists(&config);
   return config;

@@ -29,6 +29,33 @@ absl::Status Take(absl::string_view field, bool set, double value, double* targe
   return absl::OkStatus();
 }
 
+absl::StatusOr<SessionNeighbourOptions> SessionsFromProto(const v1::MergePolicy::SessionNeighbours& message) {
+  SessionNeighbourOptions options;
+  absl::Status status;
+  const auto take = [&](absl::string_view field, int32_t value, int32_t most, size_t* target) {
+    if (value < 0 || value > most) {
+      status.Update(Refused(absl::StrCat("session_neighbours.", field), absl::StrCat("1 to ", most)));
+    } else if (value > 0) {
+      *target = static_cast<size_t>(value);
+    }
+  };
+  take("recent_sessions", message.recent_sessions(), 100'000, &options.recent_sessions);
+  take("neighbours", message.neighbours(), 10'000, &options.neighbours);
+  take("last_items", message.last_items(), 100, &options.last_items);
+  options.by_length = message.by_length();
+  status.Update(Take("session_neighbours.session_half_life_seconds", true, message.session_half_life_seconds(),
+                     &options.session_half_life_seconds));
+  status.Update(Take("session_neighbours.item_half_life_places", message.has_item_half_life_places(),
+                     message.item_half_life_places(), &options.item_half_life_places));
+  if (message.has_by_idf()) {
+    options.by_idf = message.by_idf();
+  }
+  if (!status.ok()) {
+    return status;
+  }
+  return options;
+}
+
 }  // namespace
 
 const MergePolicy::CategoryEffect* MergePolicy::EffectOf(EventType kind) const {
@@ -97,6 +124,11 @@ absl::StatusOr<MergePolicy> MergePolicy::FromProto(const v1::MergePolicy& messag
   if (message.has_purchase_suppression_days()) {
     policy.purchase_suppression_ms = message.purchase_suppression_days() * kDayMs;
   }
+  absl::StatusOr<SessionNeighbourOptions> sessions = SessionsFromProto(message.session_neighbours());
+  if (!sessions.ok()) {
+    return sessions.status();
+  }
+  policy.session_neighbours = *sessions;
   return policy;
 }
 

@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "common/event/event.h"
+#include "common/sessions/session_neighbours.h"
 #include "tributary/v1/config.pb.h"
 #include "tributary/v1/snapshot.pb.h"
 
@@ -27,6 +28,7 @@ struct MergePolicy {
   double session_weight = 0.5;
   double fallback_weight = 0.1;
   double newcomer_weight = 0.25;
+  SessionNeighbourOptions session_neighbours;
 
   // The effect of a kind on categories; null: none.
   const CategoryEffect* EffectOf(EventType kind) const;

@@ -14,7 +14,7 @@ absl::StatusOr<std::shared_ptr<const LoadedSnapshot>> LoadedSnapshot::Load(const
   TRIBUTARY_ASSIGN_OR_RETURN(
       snapshot->reader_, SnapshotReader::Open(options.snapshots_dir, generation, SnapshotReader::Verify::kChecksums,
                                               options.block_cache_bytes));
-  TRIBUTARY_RETURN_IF_ERROR(snapshot->Decode());
+  TRIBUTARY_RETURN_IF_ERROR(snapshot->Decode(policy));
   const SnapshotReader& reader = *snapshot->reader_;
   if (reader.factors() != nullptr && reader.manifest().has_fold_in()) {
     snapshot->fold_in_ =
@@ -30,7 +30,7 @@ const SessionNeighbours& LoadedSnapshot::NoSessions() {
   return *neighbours;
 }
 
-absl::Status LoadedSnapshot::Decode() {
+absl::Status LoadedSnapshot::Decode(const MergePolicy& policy) {
   CatalogueBuilder builder;
   for (uint32_t i = 0; i < reader_->item_count(); ++i) {
     TRIBUTARY_ASSIGN_OR_RETURN(const v1::Item item, reader_->ReadItem(ItemNumber{i}));
@@ -41,7 +41,7 @@ absl::Status LoadedSnapshot::Decode() {
   catalogue_ = std::move(builder).Build();
 
   sessions_.emplace(reader_->sessions() != nullptr ? *reader_->sessions() : NoSessions().index(),
-                    SessionNeighbourOptions());
+                    policy.session_neighbours);
   TRIBUTARY_ASSIGN_OR_RETURN(popular_, ReadPopular(kPopularOverall));
   popular_in_.resize(catalogue_->category_count());
   for (uint32_t c = 0; c < catalogue_->category_count(); ++c) {

@@ -69,7 +69,7 @@ class LoadedSnapshot final : public CandidateViews {
 
  private:
   LoadedSnapshot() = default;
-  absl::Status Decode();
+  absl::Status Decode(const MergePolicy& policy);
   absl::StatusOr<std::vector<ScoredItem>> ReadPopular(absl::string_view scope) const;
   absl::StatusOr<std::vector<ScoredItem>> DecodePopular(absl::string_view scope, const v1::ScoredItems& list) const;
 

@@ -48,6 +48,27 @@ TEST(MergePolicyTest, ZeroIsZeroAndNotTheDefault) {
   EXPECT_EQ(policy->newcomer_weight, 0);
 }
 
+TEST(MergePolicyTest, SessionNeighboursTakeWhatIsGivenAndTheDefaultsOfTheConfigurationElse) {
+  const SessionNeighbourOptions defaults = MergePolicy::FromProto(v1::MergePolicy())->session_neighbours;
+  EXPECT_EQ(defaults.recent_sessions, 1500u);
+  EXPECT_EQ(defaults.neighbours, 288u);
+  EXPECT_EQ(defaults.last_items, 4u);
+  EXPECT_EQ(defaults.item_half_life_places, 2);
+  EXPECT_TRUE(defaults.by_idf);
+  v1::MergePolicy message;
+  message.mutable_session_neighbours()->set_neighbours(100);
+  message.mutable_session_neighbours()->set_item_half_life_places(0);
+  message.mutable_session_neighbours()->set_by_idf(false);
+  const auto policy = MergePolicy::FromProto(message);
+  ASSERT_TRUE(policy.ok());
+  EXPECT_EQ(policy->session_neighbours.recent_sessions, 1500u);
+  EXPECT_EQ(policy->session_neighbours.neighbours, 100u);
+  EXPECT_EQ(policy->session_neighbours.item_half_life_places, 0);
+  EXPECT_FALSE(policy->session_neighbours.by_idf);
+  message.mutable_session_neighbours()->set_last_items(101);
+  EXPECT_THAT(std::string(MergePolicy::FromProto(message).status().message()), HasSubstr("session_neighbours.last_items"));
+}
+
 TEST(MergePolicyTest, GivenEffectsReplaceTheDefaults) {
   v1::MergePolicy message;
   auto* effect = message.add_category_effects();
