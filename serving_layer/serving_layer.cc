@@ -44,8 +44,10 @@ struct ServingLayer::Impl {
         policy(merge_policy),
         experiments(std::move(all_experiments)),
         topics(config.kafka().topic_prefix()),
-        live({.memory_budget_bytes = config.serving().live_sessions_bytes(),
-                        .sessions_per_item = policy.session_neighbours.recent_sessions}),
+        live({.index = {.memory_budget_bytes = config.serving().live_sessions_bytes(),
+                        .sessions_per_item = policy.session_neighbours.recent_sessions},
+              .lists = {.memory_budget_bytes = config.serving().session_lists_bytes(),
+                        .max_age = absl::Milliseconds(config.serving().session_lists_max_age_ms())}}),
         waits([this](const v1::EventPosition& position) { return recommender.Covers(position); }),
         follower({.topics = topics}, log, clock, live, context, metrics,
                  [this] {

@@ -279,6 +279,8 @@ v1::Config DefaultConfig() {
   serving->set_max_queue_ms(200);
   serving->set_fold_in_bytes(64LL << 20);
   serving->set_live_sessions_bytes(256LL << 20);
+  serving->set_session_lists_bytes(64LL << 20);
+  serving->set_session_lists_max_age_ms(60'000);
 
   auto* merge = config.mutable_merge();
   merge->set_max_category_boost(2);
@@ -373,6 +375,8 @@ absl::Status ValidateConfig(const v1::Config& config) {
       {"serving.max_queue_ms", double(serving.max_queue_ms()), 1, 60000},
       {"serving.fold_in_bytes", double(serving.fold_in_bytes()), 1 << 20, 1e13},
       {"serving.live_sessions_bytes", double(serving.live_sessions_bytes()), 1 << 20, 1e13},
+      {"serving.session_lists_bytes", double(serving.session_lists_bytes()), 0, 1e13},
+      {"serving.session_lists_max_age_ms", double(serving.session_lists_max_age_ms()), 0, 3600000},
   };
   TRIBUTARY_RETURN_IF_ERROR(CheckRanges("", ranges));
   if ((kafka.segment_size() & (kafka.segment_size() - 1)) != 0) {

@@ -191,7 +191,10 @@ void Merger::AddSessionNeighbours() {
                            .user = in_.user_key,
                            .session_time_unix_ms = time};
   const size_t most = in_.kind == MergeKind::kScore ? catalogue_.size() : kSessionListLength;
-  for (const ScoredItem& scored : in_.sessions->Next(query, most, &b_.session_neighbours)) {
+  const absl::Span<const ScoredItem> next =
+      in_.session_search != nullptr ? in_.session_search->Next(*in_.sessions, query, most, &b_.session_neighbours)
+                                    : in_.sessions->Next(query, most, &b_.session_neighbours);
+  for (const ScoredItem& scored : next) {
     if (Known(scored.item)) {
       AddSessionPart(scored.item, scored.score);
     }

@@ -114,6 +114,7 @@ struct MergeInput {
   const SessionNeighbours* sessions = nullptr;       // Null: the session is continued by its items' neighbours alone.
   absl::Span<const ScoredItem> trending;             // What was acted on most in the last hours, best first.
   const LiveSessionIndex* live_sessions = nullptr;   // Beside those of `sessions`; null: none.
+  const SessionSearch* session_search = nullptr;     // Asks `sessions`; null: each time anew.
   const MergePolicy* policy = nullptr;       // Required.
   SourceWeights weights;
   int64_t now_unix_ms = 0;                   // Required: what ages, windows and availability are counted to.

@@ -3,18 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <utility>
 
 #include "common/merge/mixed_list.h"
 
 namespace tributary::serving {
 namespace {
-
-constexpr int64_t kMemoBytes = 96;  // Of one without a list, as the allocator has it.
-
-int64_t BytesOf(const FoldIn::Memo& memo) {
-  return kMemoBytes + static_cast<int64_t>(memo.list.capacity() * sizeof(ScoredItem));
-}
 
 ObservationOptions OptionsOf(const v1::FoldIn& message) {
   ObservationOptions options;
@@ -32,16 +25,6 @@ double ShareOf(const v1::FoldIn& message) {
   return message.has_folded_share() && std::isfinite(message.folded_share()) ? std::clamp(message.folded_share(), 0.0, 1.0) : 1;
 }
 
-// As many as lists of that length fit the budget, some more: not all have their full length.
-size_t PlacesFor(int64_t memory_budget_bytes, size_t list_length) {
-  const int64_t fit = memory_budget_bytes / (kMemoBytes + static_cast<int64_t>(list_length * sizeof(ScoredItem)));
-  size_t places = 1;
-  while (static_cast<int64_t>(places) < fit) {
-    places *= 2;
-  }
-  return places;
-}
-
 }  // namespace
 
 FoldIn::FoldIn(const SnapshotFactors& factors, const v1::FoldIn& options, int64_t memory_budget_bytes)
@@ -54,15 +37,7 @@ FoldIn::FoldIn(const SnapshotFactors& factors, const v1::FoldIn& options, int64_
       options_(OptionsOf(options)),
       list_length_(static_cast<size_t>(std::max(1, options.list_length()))),
       share_(ShareOf(options)),
-      memory_budget_bytes_(memory_budget_bytes),
-      mask_(PlacesFor(memory_budget_bytes, list_length_) - 1),
-      places_(mask_ + 1) {}
-
-FoldIn::~FoldIn() {
-  for (const std::atomic<const Memo*>& place : places_) {
-    delete place.load(std::memory_order_acquire);
-  }
-}
+      memo_(memory_budget_bytes, list_length_) {}
 
 // Of the items that have factors.
 void FoldIn::Observe(const UserHistory& history, std::vector<ItemObservation>* observations) const {
@@ -102,30 +77,6 @@ bool FoldIn::List(const UserHistory& before, const UserHistory& now, absl::Span<
     *list = MixedList(stored, *list, share, list_length_);
   }
   return true;
-}
-
-const FoldIn::Memo* FoldIn::Find(uint64_t user, uint64_t version) const {
-  const Memo* const memo = places_[(user ^ version) & mask_].load(std::memory_order_seq_cst);
-  return memo != nullptr && memo->user == user && memo->version == version ? memo : nullptr;
-}
-
-void FoldIn::Keep(Memo memo) const {
-  const int64_t bytes = BytesOf(memo);
-  if (!mutex_.TryLock()) {
-    return;
-  }
-  std::atomic<const Memo*>& place = places_[(memo.user ^ memo.version) & mask_];
-  const Memo* const old = place.load(std::memory_order_relaxed);
-  const int64_t grown = bytes - (old == nullptr ? 0 : BytesOf(*old));
-  if (bytes_.load(std::memory_order_relaxed) + grown <= memory_budget_bytes_) {
-    bytes_.fetch_add(grown, std::memory_order_relaxed);
-    place.store(new Memo(std::move(memo)), std::memory_order_seq_cst);
-    if (old != nullptr) {
-      retired_.Retire(std::unique_ptr<const Memo>(old));
-    }
-    retired_.Reclaim();
-  }
-  mutex_.Unlock();
 }
 
 }  // namespace tributary::serving

@@ -1,30 +1,25 @@
 #ifndef TRIBUTARY_SERVING_LAYER_CONTEXT_FOLD_IN_H_
 #define TRIBUTARY_SERVING_LAYER_CONTEXT_FOLD_IN_H_
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "absl/types/span.h"
 #include "common/ials/fold_in.h"
 #include "common/ids/ids.h"
 #include "common/snapshot/snapshot.h"
-#include "common/sync/mutex.h"
-#include "common/sync/rcu.h"
 #include "common/user_state/observations.h"
 #include "common/user_state/user_history.h"
+#include "serving_layer/context/user_memo.h"
 
 namespace tributary::serving {
 
 // Lists of users who have acted since W, from one snapshot's factors: what iALS would have given had it known. The
 // lists are memoised by user and version, the version being a hash of all that the user's facts are a function of.
 //
-// Memory:  the memo's budget, counted as it is; beyond it a new list takes an old one's place or is not kept.
-// Threads: call from any thread. Find and the list that it gives: with an EpochGuard open, and without ever waiting.
-// Keep
-//          waits for nobody either: while another thread frees lists, its own are not kept.
+// Memory:  the memo's budget, see UserMemo.
+// Threads: call from any thread; the memo as UserMemo says.
 class FoldIn {
  public:
   struct Scratch {
@@ -42,7 +37,6 @@ class FoldIn {
 
   // Borrows what `factors` shows.
   FoldIn(const SnapshotFactors& factors, const v1::FoldIn& options, int64_t memory_budget_bytes);
-  ~FoldIn();
 
   // The list of a user whose state is `now` where it was `before` when the snapshot was made, with `stored` as its list
   // (common/merge/mixed_list.h), which counts no more once the user was forgotten or nothing is left of what it rests on.
@@ -50,10 +44,7 @@ class FoldIn {
   bool List(const UserHistory& before, const UserHistory& now, absl::Span<const ScoredItem> stored, Scratch* scratch,
             std::vector<ScoredItem>* list) const;
 
-  // Null: not kept.
-  const Memo* Find(uint64_t user, uint64_t version) const;
-  void Keep(Memo memo) const;
-  int64_t memo_bytes() const { return bytes_.load(std::memory_order_relaxed); }
+  UserMemo<Memo>& memo() const { return memo_; }
 
  private:
   void Observe(const UserHistory& history, std::vector<ItemObservation>* observations) const;
@@ -63,12 +54,7 @@ class FoldIn {
   const ObservationOptions options_;
   const size_t list_length_;
   const double share_;   // Of what is folded in, beside a stored list.
-  const int64_t memory_budget_bytes_;
-  const size_t mask_;                                     // Of places, a power of two.
-  mutable std::vector<std::atomic<const Memo*>> places_;  // By user and version.
-  mutable std::atomic<int64_t> bytes_{0};
-  mutable Mutex mutex_;
-  mutable RetireList<Memo> retired_ ABSL_GUARDED_BY(mutex_);
+  mutable UserMemo<Memo> memo_;
 };
 
 }  // namespace tributary::serving

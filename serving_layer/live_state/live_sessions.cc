@@ -115,10 +115,11 @@ std::vector<Session> LiveSessionsOf(absl::string_view user_id, absl::Span<const 
   return sessions;
 }
 
-LiveSessions::State::State(const LiveSessionIndex::Options& options, std::shared_ptr<const LoadedSnapshot> of)
+LiveSessions::State::State(const Options& options, std::shared_ptr<const LoadedSnapshot> of)
     : snapshot(std::move(of)),
       stored((snapshot != nullptr ? snapshot->sessions() : LoadedSnapshot::NoSessions()).index()),
-      index(options, stored) {}
+      index(options.index, stored),
+      lists(options.lists) {}
 
 void LiveSessions::Follow(const ContextPublisher& context, const ForEachUser& for_each_user) {
   ServingContext now;

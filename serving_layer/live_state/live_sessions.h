@@ -15,6 +15,7 @@
 #include "common/sync/rcu.h"
 #include "serving_layer/context/context_publisher.h"
 #include "serving_layer/live_state/live_views.h"
+#include "serving_layer/live_state/session_lists.h"
 
 namespace tributary::serving {
 
@@ -36,12 +37,21 @@ std::vector<LiveSessionIndex::Session> LiveSessionsOf(absl::string_view user_id,
 // Threads: Begin, Set and Reclaim from one thread, the follower; Of from any with an EpochGuard open.
 class LiveSessions {
  public:
-  explicit LiveSessions(const LiveSessionIndex::Options& options) : options_(options) {}
+  struct Options {
+    LiveSessionIndex::Options index;
+    SessionLists::Options lists;
+  };
+  explicit LiveSessions(const Options& options) : options_(options) {}
 
-  // The index beside the snapshot of `context`; null: it is not made yet. Valid while the guard is open.
-  const LiveSessionIndex* Of(const ServingContext& context) const {
+  // Null: not made yet.
+  struct View {
+    const LiveSessionIndex* index = nullptr;
+    const SessionSearch* search = nullptr;   // Over the index.
+  };
+  // What is beside the snapshot of `context`. Valid while the guard is open.
+  View Of(const ServingContext& context) const {
     const State* const state = state_.Load();
-    return state != nullptr && state->snapshot == context.snapshot ? &state->index : nullptr;
+    return state != nullptr && state->snapshot == context.snapshot ? View{&state->index, &state->lists} : View{};
   }
 
   using ForEachUser =
@@ -56,19 +66,21 @@ class LiveSessions {
   // For the follower.
   size_t size() const { return writable_ == nullptr ? 0 : writable_->index.size(); }
   int64_t bytes() const { return writable_ == nullptr ? 0 : writable_->index.bytes(); }
+  int64_t list_bytes() const { return writable_ == nullptr ? 0 : writable_->lists.bytes(); }
 
  private:
   struct State {
-    State(const LiveSessionIndex::Options& options, std::shared_ptr<const LoadedSnapshot> of);
+    State(const Options& options, std::shared_ptr<const LoadedSnapshot> of);
     const std::shared_ptr<const LoadedSnapshot> snapshot;  // Null: none. Holds what the others borrow.
     const SessionIndex stored;
     LiveSessionIndex index;
+    const SessionLists lists;
   };
 
   void Set(absl::string_view user_id, absl::Span<const LivePartition> partitions, const Catalogue& catalogue,
            const ContextPublisher& context, State* state);
 
-  const LiveSessionIndex::Options options_;
+  const Options options_;
   Rcu<State> state_;
   State* writable_ = nullptr;    // What state_ shows.
   uint32_t catalogue_size_ = 0;  // When it was made.

@@ -57,7 +57,7 @@ bool IsEmpty(const LiveView& view) { return view.facts.empty() && view.recent.em
 
 }  // namespace
 
-LiveState::LiveState(const LiveSessionIndex::Options& sessions) : sessions_(sessions), published_(new LivePartitions) {}
+LiveState::LiveState(const LiveSessions::Options& sessions) : sessions_(sessions), published_(new LivePartitions) {}
 
 LiveState::~LiveState() { delete published_.load(std::memory_order_acquire); }
 

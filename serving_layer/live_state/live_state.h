@@ -69,7 +69,7 @@ struct LivePartitions {
 //          of its partition's broker time, so that nothing older comes back; its floor is kept for good.
 class LiveState {
  public:
-  explicit LiveState(const LiveSessionIndex::Options& sessions = {});
+  explicit LiveState(const LiveSessions::Options& sessions = {});
 
   // A record of `speed-views`: a view, a tombstone or progress. InvalidArgument: unreadable; nothing changed.
   absl::Status ApplySpeedView(const LogRecord& record);

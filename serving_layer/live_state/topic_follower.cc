@@ -42,6 +42,8 @@ TopicFollower::TopicFollower(Options options, EventLog& log, const Clock& clock,
                                       {{"part", "fold_in"}})),
       session_bytes_(metrics.AddGauge("tributary_serving_memory_bytes", "Memory, about, by what it is for.",
                                       {{"part", "live_sessions"}})),
+      session_list_bytes_(metrics.AddGauge("tributary_serving_memory_bytes", "Memory, about, by what it is for.",
+                                           {{"part", "session_lists"}})),
       users_(metrics.AddGauge("tributary_serving_live_users", "Users with a live view in memory.")),
       topics_({{.name = options_.topics.speed_views, .isolation = Isolation::kUncommitted},
                {.name = options_.topics.live_counts, .isolation = Isolation::kUncommitted},
@@ -116,9 +118,10 @@ void TopicFollower::SetGauges(absl::Time now) {
     EpochGuard guard;
     const ServingContext& context = context_.context();
     const FoldIn* const fold_in = context.snapshot != nullptr ? context.snapshot->fold_in() : nullptr;
-    fold_in_bytes_.Set(fold_in != nullptr ? static_cast<double>(fold_in->memo_bytes()) : 0);
+    fold_in_bytes_.Set(fold_in != nullptr ? static_cast<double>(fold_in->memo().bytes()) : 0);
   }
   session_bytes_.Set(static_cast<double>(live_.sessions().bytes()));
+  session_list_bytes_.Set(static_cast<double>(live_.sessions().list_bytes()));
   const std::vector<LivePartitionState>& live = live_.next_partitions();
   EpochGuard guard;
   const ServingContext& context = context_.context();

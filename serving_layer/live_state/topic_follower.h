@@ -98,6 +98,7 @@ class TopicFollower {
   Gauge& sessions_;
   Gauge& fold_in_bytes_;
   Gauge& session_bytes_;
+  Gauge& session_list_bytes_;
   Gauge& users_;
 
   std::vector<FollowedTopic> topics_;

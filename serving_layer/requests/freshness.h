@@ -19,7 +19,7 @@ namespace tributary::serving {
 struct RequestView {
   const ServingContext& context;
   const LivePartitions& live;
-  const LiveSessionIndex* live_sessions = nullptr;   // Null: none beside this context.
+  LiveSessions::View live_sessions;                  // Beside this context.
   absl::Span<const ScoredItem> trending = {};        // For the fallback ladder.
   absl::Time now;
   std::optional<absl::Time> as_of = std::nullopt;   // Before `now`: what ages, windows and availability are counted to.

@@ -67,7 +67,8 @@ void MergeRequest::Begin(MergeKind kind, const RequestView& view, const MergePol
   context_ = &view.context;
   input_.sessions = &view.context.sessions();
   if (!view.as_of) {   // They are as of now.
-    input_.live_sessions = view.live_sessions;
+    input_.live_sessions = view.live_sessions.index;
+    input_.session_search = view.live_sessions.search;
     input_.trending = view.trending;
   }
   if (const LoadedSnapshot* snapshot = view.context.snapshot.get(); snapshot != nullptr) {
@@ -161,7 +162,7 @@ absl::Status MergeRequest::FoldIn(const LiveUserViews& views) {
     return absl::OkStatus();
   }
   const uint64_t version = VersionOf(views);
-  if (const serving::FoldIn::Memo* const memo = past_ ? nullptr : fold_in->Find(input_.user_key, version)) {
+  if (const serving::FoldIn::Memo* const memo = past_ ? nullptr : fold_in->memo().Find(input_.user_key, version)) {
     if (memo->changed) {
       input_.personal = memo->list;
     }
@@ -178,7 +179,7 @@ absl::Status MergeRequest::FoldIn(const LiveUserViews& views) {
     input_.personal = personal_;
   }
   if (!past_) {
-    fold_in->Keep(std::move(memo));
+    fold_in->memo().Keep(std::move(memo));
   }
   return absl::OkStatus();
 }

@@ -116,6 +116,7 @@ LiveWorld::LiveWorld(const std::string& snapshots_dir, const Scale& scale)
   config.mutable_serving()->set_listen_address("127.0.0.1:0");
   if (!scale.keep_lists) {
     config.mutable_serving()->set_fold_in_bytes(0);
+    config.mutable_serving()->set_session_lists_bytes(0);
   }
   CHECK(log.CreateTopics(TopicsToCreate(topics, config.kafka())).ok());
   producer_ = *log.OpenProducer();

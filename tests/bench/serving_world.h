@@ -76,7 +76,7 @@ class OfflineAnswers {
  private:
   LiveWorld world_;
   const MergePolicy policy_ = *MergePolicy::FromProto(world_.config.merge());
-  LiveState live_;
+  LiveState live_{{.index = {}, .lists = {.memory_budget_bytes = world_.config.serving().session_lists_bytes()}}};
   ContextPublisher context_;
   TopicFollower follower_;
   ItemTrends trends_{live_};

@@ -137,18 +137,21 @@ TEST_F(FoldInTest, ListsAreKeptByUserAndVersionWithinTheBudget) {
   const FoldIn fold_in(factors_, options_, kBudget);
   EpochGuard guard;
   for (uint64_t user = 1; user <= 5'000; ++user) {
-    fold_in.Keep({.user = user, .version = 9, .changed = true, .list = {{ItemNumber{static_cast<uint32_t>(user)}, 1}}});
-    ASSERT_LE(fold_in.memo_bytes(), kBudget);
+    fold_in.memo().Keep({.user = user, .version = 9, .changed = true, .list = {{ItemNumber{static_cast<uint32_t>(user)}, 1}}});
+    ASSERT_LE(fold_in.memo().bytes(), kBudget);
   }
   size_t kept = 0;
   for (uint64_t user = 1; user <= 5'000; ++user) {
-    const FoldIn::Memo* const memo = fold_in.Find(user, 9);
+    const FoldIn::Memo* const memo = fold_in.memo().Find(user, 9);
     if (memo == nullptr) continue;
     ++kept;
     EXPECT_EQ(Value(memo->list[0].item), user);
-    EXPECT_EQ(fold_in.Find(user, 10), nullptr);
+    EXPECT_EQ(fold_in.memo().Find(user, 10), nullptr);
   }
   EXPECT_GT(kept, 50u);
+  EXPECT_NE(fold_in.memo().Find(5'000, 9), nullptr) << "who comes last is kept";
+  fold_in.memo().Keep({.user = 5'000, .version = 10});
+  EXPECT_EQ(fold_in.memo().Find(5'000, 9), nullptr) << "a user has one list";
 }
 
 }  // namespace

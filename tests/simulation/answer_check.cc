@@ -224,7 +224,7 @@ class AnswerCheck {
 
   // The sessions that serving continues others by are those of the views that it has.
   absl::Status CheckSessions() const {
-    const LiveSessionIndex* const index = process_.live.sessions().Of(context_);
+    const LiveSessionIndex* const index = process_.live.sessions().Of(context_).index;
     if (index == nullptr) return absl::OkStatus();   // Not made yet.
     std::vector<LiveSessionIndex::Session> expected;
     process_.live.ForEachUser([&](absl::string_view user_id, const serving::LiveUserViews& views) {
@@ -279,7 +279,7 @@ class AnswerCheck {
                      .views = context_.snapshot.get(),
                      .sessions = &context_.sessions(),
                      .trending = process_.trends.Resolved(context_),
-                     .live_sessions = process_.live.sessions().Of(context_),
+                     .live_sessions = process_.live.sessions().Of(context_).index,
                      .policy = &replica_.policy(),
                      .now_unix_ms = now_,
                      .limit = request.limit(),
