@@ -61,7 +61,8 @@ struct ServingLayer::Impl {
         watches(static_cast<size_t>(config.serving().max_watchers()), recommender, live, context),
         snapshots({.snapshots_dir = config.storage().snapshots_dir(),
                    .block_cache_bytes = config.serving().block_cache_bytes(),
-                   .fold_in_bytes = config.serving().fold_in_bytes()},
+                   .fold_in_bytes = config.serving().fold_in_bytes(),
+                   .experiment = experiments.generation()},
                   policy, clock, live, context, metrics) {}
 
   bool Ready() const {

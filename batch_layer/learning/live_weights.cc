@@ -206,7 +206,7 @@ absl::StatusOr<LiveWeights> ChooseLiveWeights(const ValidationSlice& slice, cons
   }
 
   const SessionIndexArrays arrays = KnownSessions(slice, models.matrix.items(), config, world);
-  const SessionNeighbours sessions(arrays.index(), SessionNeighbourOptions());
+  const SessionNeighbours sessions(arrays.index(), world.policy->session_neighbours);
   Chooser chooser(models, sessions, config, world);
   SourceWeights weights = ResolveWeights(v1::SnapshotManifest::default_instance(), *world.policy);
   weights.personal = 1;

@@ -7,6 +7,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/snapshot/canary.h"
 #include "common/snapshot/gate_verdict.h"
 #include "common/status/status_macros.h"
 #include "glog/logging.h"
@@ -93,13 +94,17 @@ std::vector<Generation> SnapshotLifecycle::Retired(const std::vector<v1::Snapsho
     const absl::StatusOr<v1::GateVerdict> verdict = ReadGateVerdict(store_.dir(), *current);
     before = Generation{verdict.ok() ? verdict->active_generation() : 0};
   }
+  const absl::StatusOr<v1::Canary> canary = ReadCanary(store_);
+  const Generation candidate{canary.ok() ? canary->generation() : 0};
   std::vector<StoredSnapshot> snapshots;
   for (const v1::SnapshotManifest& manifest : manifests) {
     const Generation generation{manifest.generation()};
     const auto announced = known.find(manifest.generation());
     const bool was_retired = announced != known.end() && announced->second.status() == v1::RETIRED;
     snapshots.push_back({.generation = generation,
-                         .in_use = generation == current || (generation == before && !was_retired),
+                         .in_use = generation == current || generation == candidate ||
+                                   (generation == before && !was_retired) ||
+                                   (options_.kept.contains(generation) && !was_retired),
                          .refused = WasRefused(store_.dir(), generation),
                          .retired = was_retired});
   }
@@ -149,9 +154,9 @@ absl::StatusOr<std::vector<Generation>> SnapshotLifecycle::Settle() {
   }
   for (const Generation generation : retired) {
     const absl::Status status = store_.Remove(generation);
-    // It was activated during the grace: it stays, and the next run announces it anew.
+    // It was activated, or became a canary, during the grace: it stays, and the next run announces it anew.
     if (absl::IsFailedPrecondition(status)) {
-      LOG(WARNING) << "snapshots: a generation was activated while it was being retired: " << status.message();
+      LOG(WARNING) << "snapshots: a generation came into use while it was being retired: " << status.message();
       continue;
     }
     TRIBUTARY_RETURN_IF_ERROR(status);

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ class SnapshotLifecycle {
   struct Options {
     std::string topic;
     RetentionLimits retained;
+    std::set<Generation> kept = {};          // Besides: what the configuration names.
     absl::Duration retire_grace;             // Between the announcement and the deletion.
     std::function<void(absl::Duration)> sleep;
     ReadOptions read;
@@ -39,7 +41,7 @@ class SnapshotLifecycle {
   absl::StatusOr<Generation> NextGeneration();
   // Announces every generation of the directory as it is (the current one ACTIVATED, the others RETAINED), retires
   // those past the limits (announced, grace, deleted), and announces RETIRED what is no longer in the directory. Never
-  // retires the current generation, nor the one that was current when the gate judged it: replicas may be loading the
+  // retires the current generation, a canary's, what is kept, nor the one that was current when the gate judged it: replicas may be loading the
   // new one still. Answers the deleted ones. Cancelled: stopped during the grace; nothing was deleted.
   absl::StatusOr<std::vector<Generation>> Settle();
 

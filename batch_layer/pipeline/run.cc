@@ -60,6 +60,18 @@ std::string ConfigDigest(const v1::Config& config) {
   return absl::StrFormat("%016x", XXH64(bytes.data(), bytes.size(), 0));
 }
 
+std::set<Generation> GenerationsOfExperiments(const v1::Config& config) {
+  std::set<Generation> generations;
+  for (const v1::Experiment& experiment : config.serving().experiments()) {
+    for (const v1::ExperimentBucket& bucket : experiment.buckets()) {
+      if (bucket.generation() != 0) {
+        generations.insert(Generation{bucket.generation()});
+      }
+    }
+  }
+  return generations;
+}
+
 class BatchRun {
  public:
   BatchRun(const v1::Config& config, const RunOptions& options, History& history, EventLog* log, const Clock& clock)
@@ -74,6 +86,7 @@ class BatchRun {
             store_, log, clock,
             {.topic = topics_.snapshots,
              .retained = {.good = config.batch().retained_generations(), .refused = config.batch().retained_refused()},
+             .kept = GenerationsOfExperiments(config),
              .retire_grace = absl::Seconds(config.batch().retire_grace_seconds()),
              .sleep = options.sleep,
              .read = Read()}) {}

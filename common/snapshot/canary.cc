@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/snapshot/files.h"
+#include "common/snapshot/format.h"
 #include "common/status/status_macros.h"
 
 namespace tributary {
@@ -13,7 +14,9 @@ namespace {
 
 constexpr int64_t kMaxCanaryBytes = int64_t{64} << 10;
 
-std::string CanaryPath(const SnapshotStore& store) { return absl::StrCat(store.dir(), "/CANARY.json"); }
+std::string CanaryPath(const SnapshotStore& store) {
+  return absl::StrCat(store.dir(), "/", snapshot_format::kCanaryFile);
+}
 
 }  // namespace
 

@@ -72,6 +72,7 @@ inline constexpr absl::string_view kFactorsFile = "factors.bin";
 inline constexpr absl::string_view kSessionsFile = "sessions.bin";
 inline constexpr absl::string_view kDatabaseDir = "db";
 inline constexpr absl::string_view kCurrentFile = "CURRENT";
+inline constexpr absl::string_view kCanaryFile = "CANARY.json";
 inline constexpr absl::string_view kLockFile = "LOCK";
 inline constexpr absl::string_view kPartialSuffix = ".partial";
 inline constexpr absl::string_view kRemovedSuffix = ".removed";

@@ -142,7 +142,8 @@ class SnapshotStore {
   absl::StatusOr<v1::SnapshotManifest> ReadManifest(Generation generation) const;
   // NotFound: nothing was activated yet. DataLoss: CURRENT names no generation.
   absl::StatusOr<Generation> Current() const;
-  // Names `generation` in CURRENT, after checking that it is complete (errors as of SnapshotReader::Open).
+  // Names `generation` in CURRENT, after checking that it is complete (errors as of SnapshotReader::Open). Another one than
+  // before ends the canary (common/snapshot/canary.h).
   absl::Status Activate(Generation generation);
   // Makes the directory when it is missing, and holds the file LOCK in it. Aborted: another run holds it.
   absl::StatusOr<std::unique_ptr<FileLock>> LockForRun() const;
@@ -150,7 +151,7 @@ class SnapshotStore {
   absl::StatusOr<std::vector<std::string>> RemoveLeftovers();
   // The greatest generation that has a directory here, whole or not. Generation{0}: none has.
   absl::StatusOr<Generation> LastGeneration() const;
-  // Deletes the files of a generation. FailedPrecondition: it is the current one. NotFound: it is not there. Whoever reads
+  // Deletes the files of a generation. FailedPrecondition: it is the current one or a canary. NotFound: it is not there. Whoever reads
   // it keeps what is open, and must have stopped before if more is to be opened.
   absl::Status Remove(Generation generation);
 

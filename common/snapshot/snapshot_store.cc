@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "common/snapshot/canary.h"
 #include "common/snapshot/files.h"
 #include "common/snapshot/format.h"
 #include "common/snapshot/manifest.h"
@@ -60,6 +61,10 @@ absl::Status SnapshotStore::Activate(Generation generation) {
   // Against Remove and other Activates, here and in other processes; readers of CURRENT need no lock.
   TRIBUTARY_ASSIGN_OR_RETURN(const files::DirectoryLock lock, files::DirectoryLock::Acquire(dir_));
   TRIBUTARY_RETURN_IF_ERROR(ReadManifest(generation).status());
+  // First: one that was current before may become it again, and no canary of then with it.
+  if (const absl::StatusOr<Generation> current = Current(); !current.ok() || *current != generation) {
+    TRIBUTARY_RETURN_IF_ERROR(files::RemoveAll(absl::StrCat(dir_, "/", format::kCanaryFile)));
+  }
   return files::Replace(absl::StrCat(dir_, "/", format::kCurrentFile), absl::StrCat(Value(generation), "\n"));
 }
 
@@ -101,6 +106,10 @@ absl::Status SnapshotStore::Remove(Generation generation) {
   }
   if (!current.ok() && !absl::IsNotFound(current.status())) {
     return current.status();
+  }
+  if (const absl::StatusOr<v1::Canary> canary = ReadCanary(*this);
+      canary.ok() && canary->generation() == Value(generation)) {
+    return absl::FailedPreconditionError(absl::StrCat("snapshot is a canary: generation=", Value(generation)));
   }
   const std::string path = SnapshotPath(dir_, generation);
   const std::string removed = absl::StrCat(path, format::kRemovedSuffix);

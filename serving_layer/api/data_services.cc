@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/merge/rule_set.h"
+#include "common/snapshot/canary.h"
 #include "common/snapshot/gate_verdict.h"
 #include "common/status/status_macros.h"
 #include "common/sync/rcu.h"
@@ -178,6 +179,43 @@ grpc::ServerUnaryReactor* AdminServiceImpl::RollbackSnapshot(grpc::CallbackServe
     response->set_previous_generation(Value(current));
     return store.Activate(*target);
   }());
+}
+
+grpc::ServerUnaryReactor* AdminServiceImpl::StartCanary(grpc::CallbackServerContext* context,
+                                                        const v1::StartCanaryRequest* request,
+                                                        v1::StartCanaryResponse* response) {
+  const RpcCall call(start_canary_, context);
+  if (request->generation() <= 0) {
+    return call.Finish(absl::InvalidArgumentError("generation must be > 0"));
+  }
+  if (!(request->percent() >= 0 && request->percent() <= 100)) {
+    return call.Finish(absl::InvalidArgumentError("percent must be 0 to 100"));
+  }
+  v1::Canary canary;
+  canary.set_generation(request->generation());
+  canary.set_percent(request->percent());
+  absl::StatusOr<v1::Canary> started = parts_.snapshots.StartCanary(std::move(canary));
+  if (started.ok()) {
+    *response->mutable_canary() = *std::move(started);
+  }
+  return call.Finish(started.status());
+}
+
+grpc::ServerUnaryReactor* AdminServiceImpl::GetCanary(grpc::CallbackServerContext* context, const v1::GetCanaryRequest*,
+                                                      v1::GetCanaryResponse* response) {
+  const RpcCall call(get_canary_, context);
+  *response = parts_.snapshots.Canary();
+  return call.Finish(absl::OkStatus());
+}
+
+grpc::ServerUnaryReactor* AdminServiceImpl::StopCanary(grpc::CallbackServerContext* context, const v1::StopCanaryRequest*,
+                                                       v1::StopCanaryResponse* response) {
+  const RpcCall call(stop_canary_, context);
+  const SnapshotStore store(parts_.config.storage().snapshots_dir());
+  if (absl::StatusOr<v1::Canary> canary = ReadCanary(store); canary.ok()) {
+    *response->mutable_stopped() = *std::move(canary);
+  }
+  return call.Finish(tributary::StopCanary(store));
 }
 
 grpc::ServerUnaryReactor* AdminServiceImpl::Drain(grpc::CallbackServerContext* context, const v1::DrainRequest* request,

@@ -79,6 +79,12 @@ class AdminServiceImpl final : public ServiceOf<v1::AdminService> {
   grpc::ServerUnaryReactor* RollbackSnapshot(grpc::CallbackServerContext* context,
                                              const v1::RollbackSnapshotRequest* request,
                                              v1::RollbackSnapshotResponse* response) override;
+  grpc::ServerUnaryReactor* StartCanary(grpc::CallbackServerContext* context, const v1::StartCanaryRequest* request,
+                                        v1::StartCanaryResponse* response) override;
+  grpc::ServerUnaryReactor* GetCanary(grpc::CallbackServerContext* context, const v1::GetCanaryRequest* request,
+                                      v1::GetCanaryResponse* response) override;
+  grpc::ServerUnaryReactor* StopCanary(grpc::CallbackServerContext* context, const v1::StopCanaryRequest* request,
+                                       v1::StopCanaryResponse* response) override;
   grpc::ServerUnaryReactor* Drain(grpc::CallbackServerContext* context, const v1::DrainRequest* request,
                                   v1::DrainResponse* response) override;
 
@@ -88,6 +94,9 @@ class AdminServiceImpl final : public ServiceOf<v1::AdminService> {
   RpcMetrics get_config_{parts_.metrics, "GetConfig"};
   RpcMetrics activate_snapshot_{parts_.metrics, "ActivateSnapshot"};
   RpcMetrics rollback_snapshot_{parts_.metrics, "RollbackSnapshot"};
+  RpcMetrics start_canary_{parts_.metrics, "StartCanary"};
+  RpcMetrics get_canary_{parts_.metrics, "GetCanary"};
+  RpcMetrics stop_canary_{parts_.metrics, "StopCanary"};
   RpcMetrics drain_{parts_.metrics, "Drain"};
 };
 

@@ -95,6 +95,15 @@ class GrpcServingClient final : public ServingClient {
   absl::StatusOr<v1::DrainResponse> Drain(const v1::DrainRequest& request) override {
     return Call(*admin_, &v1::AdminService::Stub::Drain, request);
   }
+  absl::StatusOr<v1::StartCanaryResponse> StartCanary(const v1::StartCanaryRequest& request) override {
+    return Call(*admin_, &v1::AdminService::Stub::StartCanary, request);
+  }
+  absl::StatusOr<v1::GetCanaryResponse> GetCanary(const v1::GetCanaryRequest& request) override {
+    return Call(*admin_, &v1::AdminService::Stub::GetCanary, request);
+  }
+  absl::StatusOr<v1::StopCanaryResponse> StopCanary(const v1::StopCanaryRequest& request) override {
+    return Call(*admin_, &v1::AdminService::Stub::StopCanary, request);
+  }
   absl::Status Watch(const v1::WatchRequest& request,
                      const std::function<bool(const v1::RecommendResponse&)>& on_list) override {
     grpc::ClientContext context;

@@ -42,6 +42,9 @@ class ServingClient {
   virtual absl::StatusOr<v1::ForgetUserResponse> ForgetUser(const v1::ForgetUserRequest& request) = 0;
   virtual absl::StatusOr<v1::GetForgetReportResponse> GetForgetReport(const v1::GetForgetReportRequest& request) = 0;
   virtual absl::StatusOr<v1::DrainResponse> Drain(const v1::DrainRequest& request) = 0;
+  virtual absl::StatusOr<v1::StartCanaryResponse> StartCanary(const v1::StartCanaryRequest& request) = 0;
+  virtual absl::StatusOr<v1::GetCanaryResponse> GetCanary(const v1::GetCanaryRequest& request) = 0;
+  virtual absl::StatusOr<v1::StopCanaryResponse> StopCanary(const v1::StopCanaryRequest& request) = 0;
   // Calls `on_list` with every list that the server sends, until it answers false or the stream ends.
   virtual absl::Status Watch(const v1::WatchRequest& request,
                              const std::function<bool(const v1::RecommendResponse&)>& on_list) = 0;

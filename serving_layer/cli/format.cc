@@ -322,6 +322,19 @@ std::string FormatSnapshots(const v1::ListSnapshotsResponse& response) {
                       : FormatTable({"GENERATION", "CREATED", "EVENTS", "USERS", "ITEMS", "GATE", "QUALITY"}, rows);
 }
 
+std::string FormatCanary(const v1::GetCanaryResponse& response) {
+  if (!response.has_canary()) {
+    return "no canary runs\n";
+  }
+  const v1::Canary& canary = response.canary();
+  return absl::StrCat("snapshot ", canary.generation(), " for ", canary.percent(), " % of the users since ",
+                      FormatDate(ToTime(canary.started())), ", beside snapshot ", canary.current_generation(), ": ",
+                      response.serving()           ? "this server answers from it"
+                      : response.refused().empty() ? "this server is loading it"
+                                                   : absl::StrCat("refused by this server: ", response.refused()),
+                      "\n");
+}
+
 std::string FormatSnapshotDiff(const v1::SnapshotDiff& diff) {
   // Counts as they are, other shares and metrics with four digits.
   const auto number = [](double value) {

@@ -55,6 +55,8 @@ std::string FormatExperimentRates(const v1::ExperimentRatesResponse& response);
 std::string FormatRules(const v1::ListRulesResponse& response);
 // `*` is the one that is served, or current.
 std::string FormatSnapshots(const v1::ListSnapshotsResponse& response);
+// One line.
+std::string FormatCanary(const v1::GetCanaryResponse& response);
 // A table of figures and W, then churn in words.
 std::string FormatSnapshotDiff(const v1::SnapshotDiff& diff);
 

@@ -1,4 +1,5 @@
 // snapshots list, diff, activate, rollback, verify: work on the snapshot directory, a running server follows CURRENT.
+// snapshots canary: asks a server.
 #include <cmath>
 #include <map>
 #include <memory>
@@ -159,6 +160,49 @@ absl::Status Diff(int64_t before_generation, int64_t after_generation, Session& 
   return absl::OkStatus();
 }
 
+void AddCanary(CLI::App& snapshots, Session& session) {
+  CLI::App* canary =
+      snapshots.add_subcommand("canary", "serve a share of the users from a candidate")->require_subcommand(1);
+  auto request = std::make_shared<v1::StartCanaryRequest>();
+  CLI::App* start = canary->add_subcommand("start", "begin one, or change its share; it ends when CURRENT changes");
+  start->add_option_function<int64_t>("generation", [request](int64_t v) { request->set_generation(v); }, "as `list` shows it")
+      ->required()
+      ->check(CLI::PositiveNumber);
+  start
+      ->add_option_function<double>("--percent", [request](double v) { request->set_percent(v); },
+                                    "of the users; 0: held for `recommend --generation` alone")
+      ->required()
+      ->check(CLI::Range(0.0, 100.0));
+  start->callback([request, &session] {
+    session.status = [&]() -> absl::Status {
+      TRIBUTARY_ASSIGN_OR_RETURN(const auto client, session.Connect());
+      TRIBUTARY_ASSIGN_OR_RETURN(const v1::StartCanaryResponse response, client->StartCanary(*request));
+      session.Print(response, absl::StrCat("canary started: snapshot ", response.canary().generation(), " for ",
+                                           response.canary().percent(), " % of the users; `canary status` shows when the "
+                                           "server has loaded it\n"));
+      return absl::OkStatus();
+    }();
+  });
+  canary->add_subcommand("status", "which one runs, and whether this server answers from it")->callback([&session] {
+    session.status = [&]() -> absl::Status {
+      TRIBUTARY_ASSIGN_OR_RETURN(const auto client, session.Connect());
+      TRIBUTARY_ASSIGN_OR_RETURN(const v1::GetCanaryResponse response, client->GetCanary({}));
+      session.Print(response, FormatCanary(response));
+      return absl::OkStatus();
+    }();
+  });
+  canary->add_subcommand("stop", "serve everybody from the current one again")->callback([&session] {
+    session.status = [&]() -> absl::Status {
+      TRIBUTARY_ASSIGN_OR_RETURN(const auto client, session.Connect());
+      TRIBUTARY_ASSIGN_OR_RETURN(const v1::StopCanaryResponse response, client->StopCanary({}));
+      session.Print(response, response.has_stopped()
+                                  ? absl::StrCat("canary of snapshot ", response.stopped().generation(), " stopped\n")
+                                  : "no canary ran\n");
+      return absl::OkStatus();
+    }();
+  });
+}
+
 }  // namespace
 
 void AddSnapshotCommands(CLI::App& app, Session& session) {
@@ -184,6 +228,7 @@ void AddSnapshotCommands(CLI::App& app, Session& session) {
   });
   snapshots->add_subcommand("rollback", "make the one before the current one current, passing by what the gate refused")
       ->callback([&session] { session.status = Rollback(session); });
+  AddCanary(*snapshots, session);
   auto verified = std::make_shared<int64_t>(0);
   CLI::App* verify = snapshots->add_subcommand("verify", "read every byte and compare it with the manifest");
   verify->add_option("generation", *verified, "default: the current one")->check(CLI::PositiveNumber);

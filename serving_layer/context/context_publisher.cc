@@ -24,15 +24,16 @@ absl::Status Refused(const LogRecord& record, const absl::Status& why) {
 }  // namespace
 
 ContextPublisher::ContextPublisher()
-    : catalogue_(std::make_shared<const Catalogue>()),
-      rule_set_(std::make_shared<const RuleSet>()),
+    : current_{.snapshot = nullptr,
+               .catalogue = std::make_shared<const Catalogue>(),
+               .rules = std::make_shared<const RuleSet>(),
+               .newest = std::make_shared<const std::vector<ItemNumber>>()},
       rule_messages_(std::make_shared<const std::vector<v1::Rule>>()),
-      newest_(std::make_shared<const std::vector<ItemNumber>>()),
-      context_(std::make_unique<const ServingContext>(ServingContext{.snapshot = nullptr,
-                                                                     .catalogue = catalogue_,
-                                                                     .rules = rule_set_,
-                                                                     .rule_messages = rule_messages_,
-                                                                     .newest = newest_})) {}
+      contexts_(std::make_unique<const ServedContexts>(ServedContexts{.current = {.snapshot = nullptr,
+                                                                                 .catalogue = current_.catalogue,
+                                                                                 .rules = current_.rules,
+                                                                                 .rule_messages = rule_messages_,
+                                                                                 .newest = current_.newest}})) {}
 
 absl::Status ContextPublisher::ApplyItem(const LogRecord& record) {
   ItemChange change;
@@ -96,29 +97,36 @@ void ContextPublisher::Publish() {
   if (changed_items_.empty() && !rules_changed_) {
     return;
   }
-  if (!changed_items_.empty()) {
-    CatalogueBuilder builder(*catalogue_);
-    for (const std::string& item_id : changed_items_) {
-      Put(item_id, *items_.FindAsWriter(item_id), builder);
-    }
-    const std::shared_ptr<const Catalogue> before = std::exchange(catalogue_, std::move(builder).Build());
-    // Most changes are of stock and price.
-    const bool newest_changed =
-        std::any_of(changed_items_.begin(), changed_items_.end(), [&](const std::string& item_id) {
-          const std::optional<ItemNumber> item = catalogue_->Find(item_id);
-          const auto from = [&](const Catalogue& catalogue) {
-            return item && Value(*item) < catalogue.size() && !catalogue.IsDeleted(*item)
-                       ? catalogue.AvailableFrom(*item)
-                       : kAlways;
-          };
-          return from(*before) != from(*catalogue_);
-        });
-    if (newest_changed) {
-      newest_ = NewestOf(*catalogue_);
-    }
-    changed_items_.clear();
+  ApplyChanges(&current_);
+  if (other_) {
+    ApplyChanges(&*other_);
   }
+  changed_items_.clear();
   PublishLocked();
+}
+
+void ContextPublisher::ApplyChanges(Line* line) {
+  if (changed_items_.empty()) {
+    return;
+  }
+  CatalogueBuilder builder(*line->catalogue);
+  for (const std::string& item_id : changed_items_) {
+    Put(item_id, *items_.FindAsWriter(item_id), builder);
+  }
+  const std::shared_ptr<const Catalogue> before = std::exchange(line->catalogue, std::move(builder).Build());
+  // Most changes are of stock and price.
+  const bool newest_changed =
+      std::any_of(changed_items_.begin(), changed_items_.end(), [&](const std::string& item_id) {
+        const std::optional<ItemNumber> item = line->catalogue->Find(item_id);
+        const auto from = [&](const Catalogue& catalogue) {
+          return item && Value(*item) < catalogue.size() && !catalogue.IsDeleted(*item) ? catalogue.AvailableFrom(*item)
+                                                                                       : kAlways;
+        };
+        return from(*before) != from(*line->catalogue);
+      });
+  if (newest_changed) {
+    line->newest = NewestOf(*line->catalogue);
+  }
 }
 
 std::shared_ptr<const std::vector<ItemNumber>> ContextPublisher::NewestOf(const Catalogue& catalogue) {
@@ -147,18 +155,29 @@ void ContextPublisher::PublishLocked() {
     }
     rule_messages_ = std::move(messages);
   }
-  if (rules_changed_ || !rule_set_->IsCurrent(*catalogue_)) {
-    rule_set_ = std::make_shared<const RuleSet>(*rule_messages_, *catalogue_);
-    rules_changed_ = false;
+  auto contexts = std::make_unique<ServedContexts>();
+  contexts->current = ContextOf(&current_);
+  if (other_) {
+    contexts->other = ContextOf(&*other_);
+    contexts->other_share = other_share_;
   }
-  context_.Publish(std::make_unique<const ServingContext>(ServingContext{.snapshot = snapshot_,
-                                                                         .catalogue = catalogue_,
-                                                                         .rules = rule_set_,
-                                                                         .rule_messages = rule_messages_,
-                                                                         .newest = newest_}));
+  contexts->version = ++version_;
+  rules_changed_ = false;
+  contexts_.Publish(std::move(contexts));
 }
 
-void ContextPublisher::Activate(std::shared_ptr<const LoadedSnapshot> snapshot) {
+ServingContext ContextPublisher::ContextOf(Line* line) {
+  if (rules_changed_ || line->rules == nullptr || !line->rules->IsCurrent(*line->catalogue)) {
+    line->rules = std::make_shared<const RuleSet>(*rule_messages_, *line->catalogue);
+  }
+  return {.snapshot = line->snapshot,
+          .catalogue = line->catalogue,
+          .rules = line->rules,
+          .rule_messages = rule_messages_,
+          .newest = line->newest};
+}
+
+CatalogueBuilder ContextPublisher::BeginLine(const LoadedSnapshot& snapshot) {
   std::vector<std::pair<std::string, ItemChange>> items;
   {
     MutexLock lock(mutex_);
@@ -168,25 +187,63 @@ void ContextPublisher::Activate(std::shared_ptr<const LoadedSnapshot> snapshot) 
   }
   // The numbers of items that only the topic knows follow from this order, so it must not be that of a hash map.
   std::sort(items.begin(), items.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  CatalogueBuilder builder(snapshot->catalogue());
+  CatalogueBuilder builder(snapshot.catalogue());
   for (const auto& [item_id, change] : items) {
     Put(item_id, change, builder);
   }
-  std::shared_ptr<const LoadedSnapshot> old;
+  return builder;
+}
+
+ContextPublisher::Line ContextPublisher::FinishLine(std::shared_ptr<const LoadedSnapshot> snapshot,
+                                                    CatalogueBuilder builder) {
+  for (const std::string& item_id : *changed_while_activating_) {
+    Put(item_id, *items_.FindAsWriter(item_id), builder);
+  }
+  changed_while_activating_.reset();
+  Line line;
+  line.snapshot = std::move(snapshot);
+  line.catalogue = std::move(builder).Build();
+  line.newest = NewestOf(*line.catalogue);
+  // Numbers start anew with the snapshot: rules that are numbered by another catalogue are not taken over.
+  return line;
+}
+
+void ContextPublisher::Activate(std::shared_ptr<const LoadedSnapshot> snapshot) {
+  CatalogueBuilder builder = BeginLine(*snapshot);
+  Line old;                       // Closed outside of the lock, as the next.
+  std::optional<Line> held;
+  MutexLock lock(mutex_);
+  old = std::exchange(current_, FinishLine(std::move(snapshot), std::move(builder)));
+  if (other_ && other_->snapshot == current_.snapshot) {
+    held = std::exchange(other_, std::nullopt);
+  } else if (other_) {
+    ApplyChanges(&*other_);
+  }
+  changed_items_.clear();  // The builder has them all.
+  PublishLocked();
+}
+
+void ContextPublisher::Hold(std::shared_ptr<const LoadedSnapshot> snapshot, double share) {
+  std::optional<Line> old;        // Closed outside of the lock.
+  std::optional<CatalogueBuilder> builder;
+  bool held = false;
   {
     MutexLock lock(mutex_);
-    for (const std::string& item_id : *changed_while_activating_) {
-      Put(item_id, *items_.FindAsWriter(item_id), builder);
-    }
-    changed_while_activating_.reset();
-    changed_items_.clear();  // The builder has them all.
-    catalogue_ = std::move(builder).Build();
-    newest_ = NewestOf(*catalogue_);
-    old = std::exchange(snapshot_, std::move(snapshot));
-    // Numbers start anew with the snapshot: no rule may keep those of the catalogue before.
-    rules_changed_ = true;
-    PublishLocked();
+    held = other_ && other_->snapshot == snapshot;
   }
+  if (snapshot != nullptr && !held) {
+    builder.emplace(BeginLine(*snapshot));
+  }
+  MutexLock lock(mutex_);
+  if (builder) {
+    ApplyChanges(&current_);      // The builder has all changes; the line that stays has not.
+    changed_items_.clear();
+    old = std::exchange(other_, FinishLine(std::move(snapshot), *std::move(builder)));
+  } else if (snapshot == nullptr) {
+    old = std::exchange(other_, std::nullopt);
+  }
+  other_share_ = share;
+  PublishLocked();
 }
 
 absl::StatusOr<v1::Item> ContextPublisher::FindItem(absl::string_view item_id) const {

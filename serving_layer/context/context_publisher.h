@@ -1,6 +1,7 @@
 #ifndef TRIBUTARY_SERVING_LAYER_CONTEXT_CONTEXT_PUBLISHER_H_
 #define TRIBUTARY_SERVING_LAYER_CONTEXT_CONTEXT_PUBLISHER_H_
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -36,6 +37,15 @@ struct ServingContext {
   Offset Watermark(PartitionId partition) const { return snapshot ? snapshot->Watermark(partition) : Offset{0}; }
 };
 
+// All that is served from: the current snapshot, and at most one held beside it.
+struct ServedContexts {
+  ServingContext current;
+  std::optional<ServingContext> other;   // Of a snapshot; beside a current one only.
+  // Users with UserPoint(user, generation of `other`) below this are served from `other` (0 to 1): the canary's.
+  double other_share = 0;
+  uint64_t version = 0;                  // Of each one that is published, another.
+};
+
 inline constexpr size_t kNewestItems = 10'000;
 
 // What the company says of a user.
@@ -47,9 +57,9 @@ struct UserInfo {
 // Keeps the current ServingContext: items, users and rules as their topics tell them, over the snapshot that is being
 // served.
 //
-// Threads: Apply* and Publish from the follower, Activate from the snapshot manager, each one thread; the rest from any
-//          thread with an EpochGuard open, without ever waiting. Activate does its long work outside of the lock that the
-//          two writers share.
+// Threads: Apply* and Publish from the follower, Activate and Hold from the snapshot manager, each one thread; the rest from
+//          any thread with an EpochGuard open, without ever waiting. Activate and Hold do their long work outside of the lock
+//          that the two writers share.
 class ContextPublisher {
  public:
   ContextPublisher();
@@ -61,9 +71,14 @@ class ContextPublisher {
   // Makes what was applied visible as one new context.
   void Publish();
   // Serves from `snapshot`; returns when no request reads the one before, which is then closed unless the caller holds it.
+  // One that is held beside the current one stays so, unless it is `snapshot`.
   void Activate(std::shared_ptr<const LoadedSnapshot> snapshot);
+  // Holds `snapshot` beside the current one, in the place of the one that is held, and serves that share of the users from it;
+  // null: holds none. Returns as Activate does. There must be a current one.
+  void Hold(std::shared_ptr<const LoadedSnapshot> snapshot, double share);
 
-  const ServingContext& context() const { return *context_.Load(); }
+  const ServingContext& context() const { return contexts_.Load()->current; }
+  const ServedContexts& contexts() const { return *contexts_.Load(); }
   // Null: no record of the user.
   const UserInfo* FindUser(absl::string_view user_id) const { return users_.Find(user_id); }
   // The item as the topic or else the snapshot has it. NotFound: neither knows it, or it was deleted.
@@ -73,6 +88,21 @@ class ContextPublisher {
   // An item of the topic; null message: deleted.
   using ItemChange = std::shared_ptr<const v1::Item>;
 
+  // A snapshot's own part of a context.
+  struct Line {
+    std::shared_ptr<const LoadedSnapshot> snapshot;
+    std::shared_ptr<const Catalogue> catalogue;
+    std::shared_ptr<const RuleSet> rules;
+    std::shared_ptr<const std::vector<ItemNumber>> newest;
+  };
+
+  // The catalogue of `snapshot` with what the topic has by now, in two steps: the long one, then what came meanwhile.
+  CatalogueBuilder BeginLine(const LoadedSnapshot& snapshot);
+  Line FinishLine(std::shared_ptr<const LoadedSnapshot> snapshot, CatalogueBuilder builder)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What changed since the last Publish.
+  void ApplyChanges(Line* line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  ServingContext ContextOf(Line* line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static void Put(absl::string_view item_id, const ItemChange& change, CatalogueBuilder& builder);
   // Linear in the catalogue.
   static std::shared_ptr<const std::vector<ItemNumber>> NewestOf(const Catalogue& catalogue);
@@ -86,12 +116,12 @@ class ContextPublisher {
   bool rules_changed_ ABSL_GUARDED_BY(mutex_) = false;
   // While Activate builds: every item that changed since it copied them.
   std::optional<std::vector<std::string>> changed_while_activating_ ABSL_GUARDED_BY(mutex_);
-  std::shared_ptr<const LoadedSnapshot> snapshot_ ABSL_GUARDED_BY(mutex_);
-  std::shared_ptr<const Catalogue> catalogue_ ABSL_GUARDED_BY(mutex_);
-  std::shared_ptr<const RuleSet> rule_set_ ABSL_GUARDED_BY(mutex_);
+  Line current_ ABSL_GUARDED_BY(mutex_);
+  std::optional<Line> other_ ABSL_GUARDED_BY(mutex_);
+  double other_share_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t version_ ABSL_GUARDED_BY(mutex_) = 0;
   std::shared_ptr<const std::vector<v1::Rule>> rule_messages_ ABSL_GUARDED_BY(mutex_);
-  std::shared_ptr<const std::vector<ItemNumber>> newest_ ABSL_GUARDED_BY(mutex_);
-  Rcu<ServingContext> context_;
+  Rcu<ServedContexts> contexts_;
 };
 
 }  // namespace tributary::serving

@@ -93,16 +93,23 @@ void ItemTrends::Count(const SegmentCounts& counts, int64_t sign) {
 
 void ItemTrends::Resolve(absl::Time now, const ContextPublisher& context) {
   const std::shared_ptr<const List> top = Top(now, kLadderWindow);
-  ServingContext current;
+  ServedContexts contexts;
   {
     EpochGuard guard;
-    current = context.context();
+    contexts = context.contexts();
   }
-  auto resolved = std::make_unique<ForLadder>(ForLadder{.snapshot = current.snapshot, .list = {}});
-  for (size_t i = 0; i < top->size() && resolved->list.size() < kLadderLength; ++i) {
-    if (const std::optional<ItemNumber> item = current.catalogue->Find((*top)[i].first)) {
-      resolved->list.push_back({*item, static_cast<float>((*top)[i].second)});
+  auto resolved = std::make_unique<std::vector<ForLadder>>();
+  const auto resolve = [&](const ServingContext& of) {
+    std::vector<ScoredItem>& list = resolved->emplace_back(ForLadder{.snapshot = of.snapshot, .list = {}}).list;
+    for (size_t i = 0; i < top->size() && list.size() < kLadderLength; ++i) {
+      if (const std::optional<ItemNumber> item = of.catalogue->Find((*top)[i].first)) {
+        list.push_back({*item, static_cast<float>((*top)[i].second)});
+      }
     }
+  };
+  resolve(contexts.current);
+  if (contexts.other) {
+    resolve(*contexts.other);
   }
   for_ladder_.Publish(std::move(resolved));
 }

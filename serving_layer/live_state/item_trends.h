@@ -37,15 +37,20 @@ class ItemTrends {
 
   // Takes in what changed.
   void RunOnce(absl::Time now);
-  // Takes the list of kLadderWindow as it is by now for the items of the current context. Without an EpochGuard open. In
+  // Takes the list of kLadderWindow as it is by now for the items of the contexts that are served. Without an EpochGuard open. In
   // RunOnce's thread.
   void Resolve(absl::Time now, const ContextPublisher& context);
   // That list, for the fallback ladder: best first, at most kLadderLength; empty: there is none for this snapshot's numbers.
   // Never waits. Valid while the caller's EpochGuard is open.
   absl::Span<const ScoredItem> Resolved(const ServingContext& context) const {
-    const ForLadder* const resolved = for_ladder_.Load();
-    return resolved != nullptr && resolved->snapshot == context.snapshot ? absl::MakeConstSpan(resolved->list)
-                                                                         : absl::Span<const ScoredItem>();
+    if (const std::vector<ForLadder>* const resolved = for_ladder_.Load(); resolved != nullptr) {
+      for (const ForLadder& of_snapshot : *resolved) {
+        if (of_snapshot.snapshot == context.snapshot) {
+          return of_snapshot.list;
+        }
+      }
+    }
+    return {};
   }
   // The quarter-hours from the one of `now - window` to that of `now`, both in. Window: up to 24 h.
   std::shared_ptr<const List> Top(absl::Time now, absl::Duration window);
@@ -62,7 +67,7 @@ class ItemTrends {
   void Count(const SegmentCounts& counts, int64_t sign);
 
   const LiveState& live_;
-  Rcu<ForLadder> for_ladder_;
+  Rcu<std::vector<ForLadder>> for_ladder_;            // Of the current snapshot and the other one.
   std::vector<LiveSegments> counted_;                 // By partition; RunOnce's thread alone.
   Mutex mutex_;
   int64_t first_quarter_ ABSL_GUARDED_BY(mutex_) = 0;   // Older ones are not kept.

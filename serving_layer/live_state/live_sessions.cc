@@ -121,16 +121,33 @@ LiveSessions::State::State(const Options& options, std::shared_ptr<const LoadedS
       index(options.index, stored),
       lists(options.lists) {}
 
+const ServingContext* LiveSessions::ContextOf(const ContextPublisher& context) const {
+  const ServedContexts& contexts = context.contexts();
+  return beside_ == Beside::kCurrent ? &contexts.current : contexts.other ? &*contexts.other : nullptr;
+}
+
 void LiveSessions::Follow(const ContextPublisher& context, const ForEachUser& for_each_user) {
   ServingContext now;
+  bool any = true;
   {
     EpochGuard guard;
-    const ServingContext& current = context.context();
-    if (writable_ != nullptr && writable_->snapshot == current.snapshot &&
+    const ServingContext* const found = ContextOf(context);
+    any = found != nullptr;
+    static const ServingContext* const none = new ServingContext;
+    const ServingContext& current = any ? *found : *none;
+    if (!any && writable_ == nullptr) {
+      return;
+    }
+    if (any && writable_ != nullptr && writable_->snapshot == current.snapshot &&
         !(unknown_items_ && current.catalogue->size() > catalogue_size_)) {
       return;
     }
     now = current;
+  }
+  if (!any) {
+    writable_ = nullptr;
+    state_.Publish(nullptr);
+    return;
   }
   catalogue_size_ = now.catalogue->size();
   unknown_items_ = false;
@@ -158,11 +175,12 @@ void LiveSessions::Set(absl::string_view user_id, absl::Span<const LivePartition
 
 void LiveSessions::Set(absl::string_view user_id, const LiveUserViews& views, const ContextPublisher& context) {
   EpochGuard guard;
-  const ServingContext& now = context.context();
-  if (now.snapshot == writable_->snapshot) {  // Else Follow will make another one.
+  const ServingContext* const now = ContextOf(context);
+  // Else Follow will make another one.
+  if (now != nullptr && writable_ != nullptr && now->snapshot == writable_->snapshot) {
     std::vector<LivePartition> partitions;
-    PartitionsOf(views, now, &partitions);
-    Set(user_id, partitions, *now.catalogue, context, writable_);
+    PartitionsOf(views, *now, &partitions);
+    Set(user_id, partitions, *now->catalogue, context, writable_);
   }
 }
 

@@ -31,24 +31,25 @@ std::vector<LiveSessionIndex::Session> LiveSessionsOf(absl::string_view user_id,
                                                       const Catalogue& catalogue, const SessionIndex& stored,
                                                       bool* unknown_items);
 
-// The live session index beside the snapshot that is being served. Items are numbered as in its catalogue, so a new
+// The live session index beside one of the snapshots that are being served: the current one, or the other one. Items are numbered as in its catalogue, so a new
 // snapshot has a new index, made from all live users.
 //
 // Threads: Begin, Set and Reclaim from one thread, the follower; Of from any with an EpochGuard open.
 class LiveSessions {
  public:
+  enum class Beside { kCurrent, kOther };
   struct Options {
     LiveSessionIndex::Options index;
     SessionLists::Options lists;
   };
-  explicit LiveSessions(const Options& options) : options_(options) {}
+  LiveSessions(const Options& options, Beside beside) : options_(options), beside_(beside) {}
 
-  // Null: not made yet.
   struct View {
     const LiveSessionIndex* index = nullptr;
     const SessionSearch* search = nullptr;   // Over the index.
   };
-  // What is beside the snapshot of `context`. Valid while the guard is open.
+  // What is beside the snapshot of `context`; null: it is not made yet, or is beside another one. Valid while the guard is
+  // open.
   View Of(const ServingContext& context) const {
     const State* const state = state_.Load();
     return state != nullptr && state->snapshot == context.snapshot ? View{&state->index, &state->lists} : View{};
@@ -77,10 +78,13 @@ class LiveSessions {
     const SessionLists lists;
   };
 
+  // Null: there is none. With an EpochGuard open.
+  const ServingContext* ContextOf(const ContextPublisher& context) const;
   void Set(absl::string_view user_id, absl::Span<const LivePartition> partitions, const Catalogue& catalogue,
            const ContextPublisher& context, State* state);
 
   const Options options_;
+  const Beside beside_;
   Rcu<State> state_;
   State* writable_ = nullptr;    // What state_ shows.
   uint32_t catalogue_size_ = 0;  // When it was made.

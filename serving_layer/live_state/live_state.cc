@@ -57,7 +57,10 @@ bool IsEmpty(const LiveView& view) { return view.facts.empty() && view.recent.em
 
 }  // namespace
 
-LiveState::LiveState(const LiveSessions::Options& sessions) : sessions_(sessions), published_(new LivePartitions) {}
+LiveState::LiveState(const LiveSessions::Options& sessions)
+    : sessions_(sessions, LiveSessions::Beside::kCurrent),
+      other_sessions_(sessions, LiveSessions::Beside::kOther),
+      published_(new LivePartitions) {}
 
 LiveState::~LiveState() { delete published_.load(std::memory_order_acquire); }
 
@@ -132,16 +135,21 @@ void LiveState::SetView(const std::string& user_id, std::shared_ptr<const LiveVi
 }
 
 void LiveState::UpdateSessions(const ContextPublisher& context) {
-  sessions_.Follow(context, [this](const auto& visit) { ForEachUser(visit); });
+  for (LiveSessions* const sessions : {&sessions_, &other_sessions_}) {
+    sessions->Follow(context, [this](const auto& visit) { ForEachUser(visit); });
+  }
   std::sort(changed_users_.begin(), changed_users_.end());
   changed_users_.erase(std::unique(changed_users_.begin(), changed_users_.end()), changed_users_.end());
   for (const std::string& user_id : changed_users_) {
     static const LiveUserViews* const none = new LiveUserViews;
     const LiveUserViews* const views = users_.FindAsWriter(user_id);
-    sessions_.Set(user_id, views != nullptr ? *views : *none, context);
+    for (LiveSessions* const sessions : {&sessions_, &other_sessions_}) {
+      sessions->Set(user_id, views != nullptr ? *views : *none, context);
+    }
   }
   changed_users_.clear();
   sessions_.Reclaim();
+  other_sessions_.Reclaim();
 }
 
 absl::Status LiveState::ApplySpeedView(const LogRecord& record) {

@@ -92,6 +92,11 @@ class LiveState {
   // Null: no live view of the user.
   const LiveUserViews* FindUser(absl::string_view user_id) const { return users_.Find(user_id); }
   const LiveSessions& sessions() const { return sessions_; }
+  // Beside the snapshot of `context`; null: not made yet.
+  LiveSessions::View SessionsOf(const ServingContext& context) const {
+    const LiveSessions::View view = sessions_.Of(context);
+    return view.index != nullptr ? view : other_sessions_.Of(context);
+  }
   const LivePartitions& partitions() const { return *published_.load(std::memory_order_seq_cst); }
 
   // For the follower's thread.
@@ -130,6 +135,7 @@ class LiveState {
 
   RcuMap<LiveUserViews> users_;
   LiveSessions sessions_;
+  LiveSessions other_sessions_;              // Beside the snapshot that is held besides; the same budget again.
   std::vector<std::string> changed_users_;   // Since UpdateSessions.
   LivePartitions next_;
   std::vector<std::deque<Tombstone>> tombstones_;              // By partition, as read.

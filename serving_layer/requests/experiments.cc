@@ -48,7 +48,7 @@ absl::StatusOr<Experiments> Experiments::FromConfig(const v1::Config& config) {
                                     .newcomer_weight = OwnWeight(own.has_newcomer_weight(), own.newcomer_weight()),
                                     .generation = Generation{bucket.generation()}});
       if (bucket.generation() != 0) {
-        return absl::UnimplementedError("serving.experiments.buckets.generation is not built yet: leave it unset");
+        experiments.generation_ = Generation{bucket.generation()};
       }
     }
   }

@@ -84,6 +84,20 @@ void WriteAbsent(const MergeResult& result, v1::RecommendResponse* response) {
   }
 }
 
+// Null: it is not held.
+const ServingContext* HeldOf(const ServedContexts& contexts, Generation generation) {
+  return contexts.current.generation() == generation                     ? &contexts.current
+         : contexts.other && contexts.other->generation() == generation ? &*contexts.other
+                                                                        : nullptr;
+}
+
+absl::Status NotHeld(absl::string_view field, Generation generation, const ServedContexts& contexts) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      field, " is not held by this replica (a canary of 0 % makes it hold one): ", field, "=", Value(generation),
+      " current=", Value(contexts.current.generation()),
+      " other=", contexts.other ? Value(contexts.other->generation()) : 0));
+}
+
 }  // namespace
 
 Recommender::Recommender(Options options, const MergePolicy& policy, const Clock& clock, const LiveState& live,
@@ -96,11 +110,12 @@ Recommender::Recommender(Options options, const MergePolicy& policy, const Clock
       trends_(trends),
       log_reachable_(std::move(log_reachable)) {}
 
-RequestView Recommender::View() const {
-  const ServingContext& context = context_.context();
+RequestView Recommender::View() const { return ViewOver(context_.context()); }
+
+RequestView Recommender::ViewOver(const ServingContext& context) const {
   return {.context = context,
           .live = live_.partitions(),
-          .live_sessions = live_.sessions().Of(context),
+          .live_sessions = live_.SessionsOf(context),
           .trending = trends_.Resolved(context),
           .now = clock_.Now(),
           .log_reachable = log_reachable_(),
@@ -108,21 +123,52 @@ RequestView Recommender::View() const {
 }
 
 RequestView Recommender::ViewOf(absl::string_view user_id) const {
-  RequestView view = View();
-  view.bucket = options_.experiments == nullptr ? nullptr : options_.experiments->Of(user_id);
+  const ServedContexts& contexts = context_.contexts();
+  // The other one may fall below the floor between two looks of the snapshot manager.
+  const bool other = contexts.other && CheckFloor(*contexts.other->snapshot, live_.partitions()).ok();
+  const ExperimentBucket* bucket = options_.experiments == nullptr ? nullptr : options_.experiments->Of(user_id);
+  const ServingContext* context = &contexts.current;
+  if (bucket != nullptr && bucket->generation != Generation{0}) {
+    const ServingContext* const held = HeldOf(contexts, bucket->generation);
+    if (held == nullptr || (held != context && !other)) {
+      bucket = nullptr;
+    } else {
+      context = held;
+    }
+  } else if (other && !user_id.empty() &&
+             UserPoint(user_id, static_cast<uint64_t>(Value(contexts.other->generation()))) < contexts.other_share) {
+    context = &*contexts.other;
+  }
+  RequestView view = ViewOver(*context);
+  view.bucket = bucket;
   return view;
 }
 
 absl::StatusOr<RequestView> Recommender::ViewFor(const v1::RecommendRequest& request, absl::string_view user_id) const {
-  if (request.experiment_bucket().empty()) {
+  if (request.experiment_bucket().empty() && request.as_of_generation() == 0) {
     return ViewOf(user_id);
   }
-  RequestView view = View();
-  view.bucket = options_.experiments == nullptr ? nullptr : options_.experiments->Find(request.experiment_bucket());
-  if (view.bucket == nullptr) {
+  const ServedContexts& contexts = context_.contexts();
+  const ExperimentBucket* bucket = nullptr;
+  if (options_.experiments != nullptr) {
+    bucket = request.experiment_bucket().empty() ? options_.experiments->Of(user_id)
+                                                 : options_.experiments->Find(request.experiment_bucket());
+  }
+  if (bucket == nullptr && !request.experiment_bucket().empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("experiment_bucket is none of the configuration: experiment_bucket=", request.experiment_bucket()));
   }
+  const bool asked = request.as_of_generation() != 0;
+  const Generation generation = asked               ? Generation{request.as_of_generation()}
+                                : bucket != nullptr ? bucket->generation
+                                                    : Generation{0};
+  const ServingContext* const context =
+      generation == Generation{0} ? &contexts.current : HeldOf(contexts, generation);
+  if (context == nullptr) {
+    return NotHeld(asked ? "as_of_generation" : "generation of experiment_bucket", generation, contexts);
+  }
+  RequestView view = ViewOver(*context);
+  view.bucket = bucket;
   return view;
 }
 
@@ -134,11 +180,6 @@ std::string Recommender::BucketOf(absl::string_view user_id) const {
 
 absl::Status Recommender::Prepare(const v1::RecommendRequest& request, RequestView* view, MergeRequest* merge,
                                   PageToken* token) const {
-  if (request.as_of_generation() != 0 && request.as_of_generation() != Value(view->context.generation())) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("as_of_generation is not the one being served: as_of_generation=", request.as_of_generation(),
-                     " generation=", Value(view->context.generation())));
-  }
   if (request.has_as_of_time()) {
     const google::protobuf::Timestamp& time = request.as_of_time();
     view->as_of = absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());

@@ -68,11 +68,13 @@ class Recommender {
   bool Covers(const v1::EventPosition& position) const;
 
  private:
-  // Of no user in particular.
+  // Of no user in particular: from the current snapshot.
   RequestView View() const;
-  // As the user is served.
+  RequestView ViewOver(const ServingContext& context) const;
+  // As the user is served: in its bucket, and from the canary's candidate if it is one of the canary's users.
   RequestView ViewOf(absl::string_view user_id) const;
-  // As its user is served, or as it asks to be. InvalidArgument: there is no such bucket.
+  // As its user is served, or as it asks to be. InvalidArgument: there is no such bucket; FailedPrecondition: the generation
+  // that it names, or that the bucket has, is not held.
   absl::StatusOr<RequestView> ViewFor(const v1::RecommendRequest& request, absl::string_view user_id) const;
   // Makes `merge` ready to run for a checked request, and `token` for its answer; `view` is of its time.
   absl::Status Prepare(const v1::RecommendRequest& request, RequestView* view, MergeRequest* merge,

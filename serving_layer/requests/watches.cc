@@ -80,17 +80,14 @@ void Watches::RunOnce() {
     return;
   }
   if (watches.empty()) {
-    last_ = ServingContext();
     return;
   }
   const bool look = woken_.exchange(false, std::memory_order_acq_rel);
   bool context_changed = false;
   {
     EpochGuard guard;
-    const ServingContext& context = context_.context();
-    context_changed =
-        context.snapshot != last_.snapshot || context.catalogue != last_.catalogue || context.rules != last_.rules;
-    last_ = context;
+    const uint64_t version = context_.contexts().version;
+    context_changed = version != std::exchange(last_version_, version);
   }
   for (const std::shared_ptr<Watch>& watch : watches) {
     if (context_changed) {

@@ -74,7 +74,7 @@ class Watches {
   Mutex mutex_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::shared_ptr<Watch>> watches_ ABSL_GUARDED_BY(mutex_);
-  ServingContext last_;             // RunOnce's thread alone: keeps what is compared, so that no address comes twice.
+  uint64_t last_version_ = 0;       // Of the contexts; RunOnce's thread alone.
 };
 
 }  // namespace tributary::serving

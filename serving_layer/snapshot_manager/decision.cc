@@ -12,4 +12,14 @@ SnapshotAction Decide(const SnapshotSituation& situation) {
   return SnapshotAction::kNothing;
 }
 
+HeldAction DecideHeld(const HeldSituation& situation) {
+  if (situation.held && (situation.held != situation.wanted || situation.held_below_floor)) {
+    return HeldAction::kDrop;
+  }
+  if (situation.wanted && !situation.held && !situation.wanted_refused) {
+    return HeldAction::kLoad;
+  }
+  return HeldAction::kNothing;
+}
+
 }  // namespace tributary::serving

@@ -27,6 +27,24 @@ enum class SnapshotAction {
 // snapshot keeps serving whatever happens to CURRENT. Going back to an older generation is a change like any other.
 SnapshotAction Decide(const SnapshotSituation& situation);
 
+// The same of the snapshot that is held beside the current one.
+struct HeldSituation {
+  std::optional<Generation> wanted;     // By a canary, else by an experiment; none, also while nothing is served.
+  std::optional<Generation> held;
+  bool wanted_refused = false;          // As above.
+  bool held_below_floor = false;        // Nobody may be served from it any more.
+};
+
+enum class HeldAction {
+  kNothing,
+  kDrop,       // Close what is held.
+  kLoad,       // Open, verify and hold `wanted`.
+};
+
+// Rules, the first that fits: (1) what is held is dropped when it is not wanted any more or lies below the floor, before
+// anything else is loaded: there is one at most; (2) what is wanted and neither held nor refused is loaded.
+HeldAction DecideHeld(const HeldSituation& situation);
+
 }  // namespace tributary::serving
 
 #endif  // TRIBUTARY_SERVING_LAYER_SNAPSHOT_MANAGER_DECISION_H_

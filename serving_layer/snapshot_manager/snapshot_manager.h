@@ -28,13 +28,18 @@ namespace tributary::serving {
 // since files may still be on their way; until then the last good one keeps serving. Each attempt may read every file, so
 // the wait doubles as long as the reason stays the same.
 //
-// Threads: RunOnce from one thread; List and serving from any.
+// Beside it at most one other is held: the candidate of a canary (common/snapshot/canary.h), else the generation that an
+// experiment names. It is loaded, checked and refused alike. A canary's is dropped before the snapshot that ends it is loaded;
+// one that becomes current itself is not read again.
+//
+// Threads: RunOnce from one thread; List, canary and serving from any.
 class SnapshotManager {
  public:
   struct Options {
     std::string snapshots_dir;
     int64_t block_cache_bytes = 0;
     int64_t fold_in_bytes = LoadedSnapshot::Options().fold_in_bytes;
+    std::optional<Generation> experiment = std::nullopt;   // The generation that experiments name.
     absl::Duration first_retry_after = absl::Seconds(10);
     absl::Duration longest_retry_after = absl::Minutes(1);
   };
@@ -47,6 +52,10 @@ class SnapshotManager {
   absl::Status RunOnce();
 
   std::optional<Generation> serving() const;
+  // As the directory and this replica have it.
+  v1::GetCanaryResponse Canary() const;
+  // FailedPrecondition: as of tributary::StartCanary, or experiments hold another generation.
+  absl::StatusOr<v1::Canary> StartCanary(v1::Canary canary) const;
   // Every complete snapshot and every refused one, newest first.
   absl::StatusOr<v1::ListSnapshotsResponse> List() const;
 
@@ -58,7 +67,18 @@ class SnapshotManager {
   };
 
   SnapshotSituation Look() const;
-  void Load(Generation generation);
+  // Swaps to what CURRENT names.
+  void FollowCurrent();
+  // Holds nothing any more.
+  void Release();
+  // Loads or drops what is held beside it.
+  void FollowHeld();
+  // What is to be held beside the current one; none: nothing.
+  std::optional<Generation> WantedBeside(const absl::StatusOr<v1::Canary>& canary, Generation current) const;
+  absl::Status LiesAboveFloor(const LoadedSnapshot& snapshot) const;
+  bool InRefusal(Generation generation) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Null: refused.
+  std::shared_ptr<const LoadedSnapshot> Load(Generation generation);
   void Refuse(Generation generation, const absl::Status& why);
 
   const Options options_;
@@ -71,9 +91,13 @@ class SnapshotManager {
   Counter& swaps_;
   Counter& refusals_;
 
-  std::shared_ptr<const LoadedSnapshot> loaded_;     // The manager's thread alone.
+  std::shared_ptr<const LoadedSnapshot> loaded_;     // The manager's thread alone, as the next three.
+  std::shared_ptr<const LoadedSnapshot> held_;
+  double held_share_ = 0;
+  bool canary_unreadable_ = false;
   mutable Mutex mutex_;
   std::optional<Generation> serving_ ABSL_GUARDED_BY(mutex_);
+  std::optional<Generation> holding_ ABSL_GUARDED_BY(mutex_);
   std::map<Generation, Refusal> refused_ ABSL_GUARDED_BY(mutex_);
 };
 

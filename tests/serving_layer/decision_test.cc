@@ -30,5 +30,25 @@ TEST(DecideTest, FollowsCurrentAndKeepsTheLastGoodSnapshot) {
   }
 }
 
+TEST(DecideHeldTest, HoldsOneAndDropsItBeforeAnother) {
+  const struct {
+    const char* name;
+    HeldSituation situation;
+    HeldAction action;
+  } cases[] = {
+      {"nothing is wanted", {}, HeldAction::kNothing},
+      {"wanted", {.wanted = k1}, HeldAction::kLoad},
+      {"held already", {.wanted = k1, .held = k1}, HeldAction::kNothing},
+      {"another one is wanted", {.wanted = k2, .held = k1}, HeldAction::kDrop},
+      {"no longer wanted", {.held = k1}, HeldAction::kDrop},
+      {"refused", {.wanted = k1, .wanted_refused = true}, HeldAction::kNothing},
+      {"below the floor", {.wanted = k1, .held = k1, .held_below_floor = true}, HeldAction::kDrop},
+      {"below the floor, and dropped", {.wanted = k1, .wanted_refused = true}, HeldAction::kNothing},
+  };
+  for (const auto& c : cases) {
+    EXPECT_EQ(DecideHeld(c.situation), c.action) << c.name;
+  }
+}
+
 }  // namespace
 }  // namespace tributary::serving

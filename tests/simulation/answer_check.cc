@@ -1,4 +1,7 @@
+#include <xxhash.h>
+
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <tuple>
 #include <vector>
@@ -42,7 +45,7 @@ class AnswerCheck {
         replica_(replica),
         process_(replica.process()),
         user_(user),
-        context_(process_.context.context()),
+        context_(ContextOf(replica, user)),
         now_(absl::ToUnixMillis(replica.clock().Now())) {
     ReadClaims();
   }
@@ -71,6 +74,18 @@ class AnswerCheck {
   }
 
  private:
+  // What the user must be served from: of a canary's users, the candidate, unless it lies below the floor.
+  static const serving::ServingContext& ContextOf(const Replica& replica, const std::string& user) {
+    const serving::ServedContexts& contexts = replica.process().context.contexts();
+    if (!contexts.other) return contexts.current;
+    const auto& live = replica.process().live.partitions().partitions;
+    for (size_t p = 0; p < live.size(); ++p) {
+      if (contexts.other->Watermark(PartitionId{static_cast<int32_t>(p)}) < live[p].floor()) return contexts.current;
+    }
+    const uint64_t hash = XXH64(user.data(), user.size(), static_cast<uint64_t>(Value(contexts.other->generation())));
+    return static_cast<double>(hash) < std::ldexp(contexts.other_share, 64) ? *contexts.other : contexts.current;
+  }
+
   void ReadClaims() {
     const serving::LivePartitions& live = process_.live.partitions();
     for (size_t p = 0; p < live.partitions.size(); ++p) {
@@ -224,7 +239,7 @@ class AnswerCheck {
 
   // The sessions that serving continues others by are those of the views that it has.
   absl::Status CheckSessions() const {
-    const LiveSessionIndex* const index = process_.live.sessions().Of(context_).index;
+    const LiveSessionIndex* const index = process_.live.SessionsOf(context_).index;
     if (index == nullptr) return absl::OkStatus();   // Not made yet.
     std::vector<LiveSessionIndex::Session> expected;
     process_.live.ForEachUser([&](absl::string_view user_id, const serving::LiveUserViews& views) {
@@ -279,7 +294,7 @@ class AnswerCheck {
                      .views = context_.snapshot.get(),
                      .sessions = &context_.sessions(),
                      .trending = process_.trends.Resolved(context_),
-                     .live_sessions = process_.live.sessions().Of(context_).index,
+                     .live_sessions = process_.live.SessionsOf(context_).index,
                      .policy = &replica_.policy(),
                      .now_unix_ms = now_,
                      .limit = request.limit(),

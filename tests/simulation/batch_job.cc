@@ -11,6 +11,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "common/event/event.h"
+#include "common/snapshot/canary.h"
 #include "common/status/status_macros.h"
 #include "glog/logging.h"
 #include "tests/simulation/plan.h"
@@ -116,6 +117,16 @@ absl::Status BatchJob::Activate(int64_t age) {
   const Generation generation{manifests[manifests.size() - 1 - static_cast<size_t>(age)].generation()};
   TRIBUTARY_RETURN_IF_ERROR(store_.Activate(generation));
   truth_.activated.insert(Value(generation));
+  // Half of the users see the newest other one, every second time. Nothing is drawn for it.
+  const auto newest_other = std::find_if(manifests.rbegin(), manifests.rend(), [&](const v1::SnapshotManifest& manifest) {
+    return manifest.generation() != Value(generation);
+  });
+  if (Value(generation) % 2 == 0 && newest_other != manifests.rend()) {
+    v1::Canary canary;
+    canary.set_generation(newest_other->generation());
+    canary.set_percent(50);
+    TRIBUTARY_RETURN_IF_ERROR(StartCanary(store_, canary).status());
+  }
   return absl::OkStatus();
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/snapshot/canary.h"
 #include "common/snapshot/gate_verdict.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_event_log.h"
@@ -28,6 +29,7 @@ class LifecycleTest : public testing::Test {
     return SnapshotLifecycle(store_, log, clock_,
                              {.topic = "snapshots",
                               .retained = {.good = retained, .refused = 1},
+                              .kept = kept_,
                               .retire_grace = absl::Seconds(60),
                               .sleep =
                                   [this](absl::Duration grace) {
@@ -80,6 +82,7 @@ class LifecycleTest : public testing::Test {
   FakeEventLog log_{clock_};
   const TempDir dir_;
   SnapshotStore store_{dir_.Join("snapshots")};
+  std::set<Generation> kept_;
   std::vector<absl::Duration> slept_;
   std::function<void()> on_sleep_ = [] {};
   bool stopped_ = false;
@@ -156,6 +159,22 @@ TEST_F(LifecycleTest, AGenerationActivatedDuringTheGraceStaysAndIsAnnouncedByThe
 }
 
 // A weekend of refused generations: what can be rolled back to is still there on Monday.
+TEST_F(LifecycleTest, ACanarysGenerationAndWhatIsKeptAreNotRetired) {
+  for (const int64_t generation : {1, 2, 3, 4, 5}) {
+    WriteSnapshot(generation);
+  }
+  ASSERT_TRUE(store_.Activate(Generation{5}).ok());
+  v1::Canary canary;
+  canary.set_generation(2);
+  ASSERT_TRUE(StartCanary(store_, canary).ok());
+  kept_ = {Generation{3}};
+  ASSERT_TRUE(Make(1, &log_).Settle().ok());
+  EXPECT_THAT(Stored(), ElementsAre(2, 3, 5));
+  ASSERT_TRUE(StopCanary(store_).ok());
+  ASSERT_TRUE(Make(1, &log_).Settle().ok());
+  EXPECT_THAT(Stored(), ElementsAre(3, 5));
+}
+
 TEST_F(LifecycleTest, RefusedGenerationsDoNotPushGoodOnesOut) {
   for (int64_t g = 1; g <= 3; ++g) {
     WriteSnapshot(g);

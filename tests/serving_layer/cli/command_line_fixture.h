@@ -29,6 +29,8 @@ struct FakeServer {
   v1::PublishResponse publish;
   v1::TotalsRequest totals_request;
   v1::WindowsRequest windows_request;
+  v1::StartCanaryRequest start_canary_request;
+  v1::GetCanaryResponse canary;
   v1::ExperimentRatesRequest experiment_rates_request;
   v1::TrendingRequest trending_request;
   v1::TrendingResponse trending;
@@ -92,6 +94,21 @@ class FakeClient final : public ServingClient {
   absl::StatusOr<v1::ExperimentRatesResponse> ExperimentRates(const v1::ExperimentRatesRequest& request) override {
     server_.experiment_rates_request = request;
     return Answer(v1::ExperimentRatesResponse());
+  }
+  absl::StatusOr<v1::StartCanaryResponse> StartCanary(const v1::StartCanaryRequest& request) override {
+    server_.start_canary_request = request;
+    v1::StartCanaryResponse response;
+    response.mutable_canary()->set_generation(request.generation());
+    response.mutable_canary()->set_percent(request.percent());
+    return Answer(response);
+  }
+  absl::StatusOr<v1::GetCanaryResponse> GetCanary(const v1::GetCanaryRequest&) override { return Answer(server_.canary); }
+  absl::StatusOr<v1::StopCanaryResponse> StopCanary(const v1::StopCanaryRequest&) override {
+    v1::StopCanaryResponse response;
+    if (server_.canary.has_canary()) {
+      *response.mutable_stopped() = server_.canary.canary();
+    }
+    return Answer(response);
   }
   absl::StatusOr<v1::PutItemResponse> PutItem(const v1::PutItemRequest& request) override {
     server_.items.push_back(request.item());

@@ -124,5 +124,24 @@ TEST_F(SnapshotsCommandTest, DiffShowsCountsMetricsWAndChurn) {
   EXPECT_EQ(RunOn({"snapshots", "diff", "1"}), kExitUsage);
 }
 
+TEST_F(SnapshotsCommandTest, ACanaryIsStartedShownAndStopped) {
+  EXPECT_EQ(Run({"snapshots", "canary", "start", "7", "--percent", "12.5"}), kExitOk);
+  EXPECT_EQ(server.start_canary_request.generation(), 7);
+  EXPECT_EQ(server.start_canary_request.percent(), 12.5);
+  EXPECT_EQ(Run({"snapshots", "canary", "start", "7"}), kExitUsage);
+  EXPECT_EQ(Run({"snapshots", "canary", "start", "7", "--percent", "101"}), kExitUsage);
+  EXPECT_EQ(Run({"snapshots", "canary", "status"}), kExitOk);
+  EXPECT_THAT(out.str(), HasSubstr("no canary runs"));
+  server.canary.mutable_canary()->set_generation(7);
+  server.canary.mutable_canary()->set_percent(12.5);
+  server.canary.mutable_canary()->set_current_generation(6);
+  server.canary.set_refused("floor=3");
+  EXPECT_EQ(Run({"snapshots", "canary", "status"}), kExitOk);
+  EXPECT_THAT(out.str(), HasSubstr("snapshot 7 for 12.5 % of the users since 1970-01-01 00:00:00, beside snapshot 6: refused "
+                                   "by this server: floor=3\n"));
+  EXPECT_EQ(Run({"snapshots", "canary", "stop"}), kExitOk);
+  EXPECT_THAT(out.str(), HasSubstr("canary of snapshot 7 stopped"));
+}
+
 }  // namespace
 }  // namespace tributary::serving
