@@ -41,7 +41,7 @@ void AddAnalyticsCommands(CLI::App& app, Session& session);   // totals, windows
 void AddUserCommands(CLI::App& app, Session& session);        // score, because, why-not, watch, forget ...
 void AddPublishCommand(CLI::App& app, Session& session);      // publish
 void AddCatalogueCommands(CLI::App& app, Session& session);   // items, rules
-void AddLogCommands(CLI::App& app, Session& session);         // replay, topics
+void AddLogCommands(CLI::App& app, Session& session);         // replay, topics, doctor
 void AddDeadLetterCommands(CLI::App& app, Session& session);  // dead-letters
 void AddSnapshotCommands(CLI::App& app, Session& session);    // snapshots
 

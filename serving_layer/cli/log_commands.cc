@@ -1,9 +1,13 @@
-// replay, topics: work on Kafka directly.
+// replay, topics, doctor: work on Kafka directly.
+#include <google/protobuf/struct.pb.h>
+
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/event_log/topics.h"
 #include "common/status/status_macros.h"
 #include "serving_layer/cli/commands.h"
+#include "serving_layer/cli/doctor.h"
 #include "serving_layer/cli/format.h"
 #include "serving_layer/cli/json_lines.h"
 #include "serving_layer/cli/replay.h"
@@ -56,6 +60,32 @@ absl::Status CreateAllTopics(Session& session) {
   return absl::OkStatus();
 }
 
+absl::Status RunDoctor(Session& session) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const v1::Config config, session.LoadConfiguration());
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<EventLog> log, session.OpenLog(config));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<Finding> findings, Examine(config, *log, session.environment.clock));
+  std::vector<std::vector<std::string>> rows;
+  int errors = 0;
+  for (const Finding& finding : findings) {
+    const char* const grade = finding.grade == Finding::Grade::kOk        ? "ok"
+                              : finding.grade == Finding::Grade::kWarning ? "warning"
+                                                                          : "ERROR";
+    errors += finding.grade == Finding::Grade::kError ? 1 : 0;
+    rows.push_back({finding.check, grade, finding.detail});
+    if (session.json) {
+      google::protobuf::Struct line;
+      (*line.mutable_fields())["check"].set_string_value(finding.check);
+      (*line.mutable_fields())["grade"].set_string_value(absl::AsciiStrToLower(grade));
+      (*line.mutable_fields())["detail"].set_string_value(finding.detail);
+      session.environment.out << FormatJson(line);
+    }
+  }
+  if (!session.json) {
+    session.environment.out << FormatTable({"CHECK", "RESULT", "DETAIL"}, rows);
+  }
+  return errors == 0 ? absl::OkStatus() : absl::InternalError(absl::StrCat("the installation has errors: errors=", errors));
+}
+
 }  // namespace
 
 void AddLogCommands(CLI::App& app, Session& session) {
@@ -73,6 +103,9 @@ void AddLogCommands(CLI::App& app, Session& session) {
       ->check(CLI::NonNegativeNumber);
   replay->add_flag("--shift-to-now", flags->options.shift_to_now, "events happen when they are sent");
   replay->callback([flags, &session] { session.status = ReplayFile(flags->path, flags->options, session); });
+
+  app.add_subcommand("doctor", "looks at topics, settings, retention and where users lie; changes nothing")
+      ->callback([&session] { session.status = RunDoctor(session); });
 
   CLI::App* topics = app.add_subcommand("topics", "Kafka topics")->require_subcommand(1);
   topics->add_subcommand("create", "create those that are missing, as the configuration says")->callback([&session] {
