@@ -13,7 +13,9 @@
 #include "serving_layer/api/grpc_server.h"
 #include "serving_layer/context/context_publisher.h"
 #include "serving_layer/live_state/item_trends.h"
+#include "serving_layer/live_state/live_popularity.h"
 #include "serving_layer/live_state/live_state.h"
+#include "serving_layer/live_state/segment_trends.h"
 #include "serving_layer/live_state/topic_follower.h"
 #include "serving_layer/requests/event_publisher.h"
 #include "serving_layer/requests/freshness_waits.h"
@@ -56,14 +58,18 @@ struct ServingLayer::Impl {
                  }),
         recommender({.stale_after = absl::Seconds(config.serving().stale_after_seconds()),
                      .segment_size = config.kafka().segment_size(),
-                     .experiments = &experiments},
+                     .experiments = &experiments,
+                     .popularity = &popularity,
+                     .segment_trends = &segment_trends},
                     policy, clock, live, context, trends, [this] { return follower.log_reachable(); }),
         watches(static_cast<size_t>(config.serving().max_watchers()), recommender, live, context),
         snapshots({.snapshots_dir = config.storage().snapshots_dir(),
                    .block_cache_bytes = config.serving().block_cache_bytes(),
                    .fold_in_bytes = config.serving().fold_in_bytes(),
                    .experiment = experiments.generation()},
-                  policy, clock, live, context, metrics) {}
+                  policy, clock, live, context, metrics) {
+    live.SetUserListener([this](const std::string& user_id) { segment_trends.UserChanged(user_id); });
+  }
 
   bool Ready() const {
     return follower.ready() && (config.serving().serve_without_snapshot() || follower.snapshot_checked());
@@ -120,6 +126,8 @@ struct ServingLayer::Impl {
     do {
       trends.RunOnce(clock.Now());
       trends.Resolve(clock.Now(), context);
+      popularity.RunOnce(clock.Now(), context);
+      segment_trends.RunOnce(clock.Now(), context);
     } while (!WaitForStop(kTrendsInterval));
   }
 
@@ -154,6 +162,8 @@ struct ServingLayer::Impl {
   const Topics topics;
   LiveState live;
   ItemTrends trends{live};
+  SegmentTrends segment_trends{live};
+  LivePopularity popularity{live, config.kafka().segment_size()};
   ContextPublisher context;
   FreshnessWaits waits;
   TopicFollower follower;

@@ -330,6 +330,10 @@ class BatchRun {
     manifest.set_instruction_set(dense::Best().instruction_set);
     manifest.set_seed(config_.batch().seed());
     manifest.add_more_measures(v1::BY_BUCKET);
+    v1::PopularityMeasure* const popularity = manifest.mutable_popularity();
+    *popularity->mutable_kind_weights() = config_.batch().kind_weights();
+    popularity->set_half_life_days(config_.batch().popularity_half_life_days());
+    popularity->set_reference_unix_ms(dataset_.last_event_time_unix_ms);
     if (views_.learned.has_value()) {
       const Learned& learned = *views_.learned;
       *manifest.mutable_metrics() = {learned.metrics.begin(), learned.metrics.end()};

@@ -84,6 +84,14 @@ CountAmounts SegmentCounts::Total(const CountKey& key) const {
   return total;
 }
 
+void SegmentCounts::ForEachQuarter(const CountKey& key, int64_t first, int64_t last,
+                                   absl::FunctionRef<void(int64_t, const CountAmounts&)> visit) const {
+  for (auto delta = deltas_.lower_bound({key, first});
+       delta != deltas_.end() && delta->first.first == key && delta->first.second <= last; ++delta) {
+    visit(delta->first.second, delta->second);
+  }
+}
+
 void SegmentCounts::ForEach(const std::function<void(const CountKey&, int64_t, const CountAmounts&)>& visit) const {
   for (const auto& [slot, amounts] : deltas_) visit(slot.first, slot.second, amounts);
 }

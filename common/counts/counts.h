@@ -63,6 +63,9 @@ class SegmentCounts {
   bool empty() const { return deltas_.empty(); }
   // Sum over all quarter-hours.
   CountAmounts Total(const CountKey& key) const;
+  // The quarter-hours of one counter from `first` to `last`, both in, ascending.
+  void ForEachQuarter(const CountKey& key, int64_t first, int64_t last,
+                      absl::FunctionRef<void(int64_t quarter_hour, const CountAmounts&)> visit) const;
   void ForEach(const std::function<void(const CountKey&, int64_t quarter_hour, const CountAmounts&)>& visit) const;
 
   // InvalidArgument: unsorted, repeated or unspecified keys, negative amounts.

@@ -113,6 +113,12 @@ grpc::ServerUnaryReactor* AnalyticsServiceImpl::Totals(grpc::CallbackServerConte
   return Serve(totals_, context, [&] { return parts_.recommender.Totals(*request, response); });
 }
 
+grpc::ServerUnaryReactor* AnalyticsServiceImpl::Windows(grpc::CallbackServerContext* context,
+                                                        const v1::WindowsRequest* request,
+                                                        v1::WindowsResponse* response) {
+  return Serve(windows_, context, [&] { return parts_.recommender.Windows(*request, response); });
+}
+
 grpc::ServerUnaryReactor* AnalyticsServiceImpl::ExperimentRates(grpc::CallbackServerContext* context,
                                                                 const v1::ExperimentRatesRequest* request,
                                                                 v1::ExperimentRatesResponse* response) {

@@ -53,12 +53,15 @@ class AnalyticsServiceImpl final : public ServiceOf<v1::AnalyticsService> {
 
   grpc::ServerUnaryReactor* Totals(grpc::CallbackServerContext* context, const v1::TotalsRequest* request,
                                    v1::TotalsResponse* response) override;
+  grpc::ServerUnaryReactor* Windows(grpc::CallbackServerContext* context, const v1::WindowsRequest* request,
+                                    v1::WindowsResponse* response) override;
   grpc::ServerUnaryReactor* ExperimentRates(grpc::CallbackServerContext* context,
                                             const v1::ExperimentRatesRequest* request,
                                             v1::ExperimentRatesResponse* response) override;
 
  private:
   RpcMetrics totals_{parts_.metrics, "Totals"};
+  RpcMetrics windows_{parts_.metrics, "Windows"};
   RpcMetrics experiment_rates_{parts_.metrics, "ExperimentRates"};
 };
 

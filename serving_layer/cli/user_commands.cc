@@ -31,9 +31,13 @@ void AddTrending(CLI::App& app, Session& session) {
     FilterFlags filter;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = app.add_subcommand("trending", "what was acted on most lately, overall or in a category");
-  command->add_option_function<std::string>(
+  CLI::App* command = app.add_subcommand("trending", "what was acted on most lately, overall, in a category or among a segment");
+  CLI::Option* const category = command->add_option_function<std::string>(
       "--category", [flags](const std::string& v) { flags->request.set_category(v); }, "default: overall");
+  command
+      ->add_option_function<std::string>(
+          "--segment", [flags](const std::string& v) { flags->request.set_segment(v); }, "among the users of one segment")
+      ->excludes(category);
   command->add_option("--minutes", flags->minutes, "how far back, 1 to 1,440; default 60")
       ->check(CLI::Range(1.0, 1440.0));
   command->add_option_function<int32_t>(

@@ -8,7 +8,9 @@ namespace {
 // Lists that are kept until something changes: one for each window that is asked for.
 constexpr size_t kMaxLists = 200;
 
-int64_t WeightOf(EventType type) {
+}  // namespace
+
+int64_t ItemTrends::WeightOf(v1::EventType type) {
   switch (type) {
     case v1::VIEW:
     case v1::CLICK:
@@ -24,7 +26,18 @@ int64_t WeightOf(EventType type) {
   }
 }
 
-}  // namespace
+ItemTrends::List ItemTrends::Sorted(const absl::flat_hash_map<absl::string_view, int64_t>& sums) {
+  std::vector<std::pair<absl::string_view, int64_t>> sorted(sums.begin(), sums.end());
+  const size_t kept = std::min(sorted.size(), kLongestList);
+  std::partial_sort(
+      sorted.begin(), sorted.begin() + static_cast<ptrdiff_t>(kept), sorted.end(),
+      [](const auto& a, const auto& b) { return a.second != b.second ? a.second > b.second : a.first < b.first; });
+  List list;
+  for (size_t i = 0; i < kept; ++i) {
+    list.emplace_back(std::string(sorted[i].first), sorted[i].second);
+  }
+  return list;
+}
 
 void ItemTrends::RunOnce(absl::Time now) {
   std::vector<std::shared_ptr<const LiveSegments>> live;
@@ -128,15 +141,7 @@ std::shared_ptr<const ItemTrends::List> ItemTrends::Top(absl::Time now, absl::Du
       sums[item_id] += weight;
     }
   }
-  std::vector<std::pair<absl::string_view, int64_t>> sorted(sums.begin(), sums.end());
-  const size_t kept = std::min(sorted.size(), kLongestList);
-  std::partial_sort(
-      sorted.begin(), sorted.begin() + static_cast<ptrdiff_t>(kept), sorted.end(),
-      [](const auto& a, const auto& b) { return a.second != b.second ? a.second > b.second : a.first < b.first; });
-  auto list = std::make_shared<List>();
-  for (size_t i = 0; i < kept; ++i) {
-    list->emplace_back(std::string(sorted[i].first), sorted[i].second);
-  }
+  const auto list = std::make_shared<const List>(Sorted(sums));
   if (lists_.size() >= kMaxLists) {
     lists_.clear();
   }

@@ -33,6 +33,11 @@ class ItemTrends {
   // By weight, the heaviest first, then id.
   using List = std::vector<std::pair<std::string, int64_t>>;
 
+  // What one event adds; 0: nothing.
+  static int64_t WeightOf(v1::EventType type);
+  // The heaviest kLongestList.
+  static List Sorted(const absl::flat_hash_map<absl::string_view, int64_t>& sums);
+
   explicit ItemTrends(const LiveState& live) : live_(live) {}
 
   // Takes in what changed.

@@ -141,6 +141,7 @@ void LiveState::UpdateSessions(const ContextPublisher& context) {
   std::sort(changed_users_.begin(), changed_users_.end());
   changed_users_.erase(std::unique(changed_users_.begin(), changed_users_.end()), changed_users_.end());
   for (const std::string& user_id : changed_users_) {
+    user_listener_(user_id);
     static const LiveUserViews* const none = new LiveUserViews;
     const LiveUserViews* const views = users_.FindAsWriter(user_id);
     for (LiveSessions* const sessions : {&sessions_, &other_sessions_}) {

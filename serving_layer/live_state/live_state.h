@@ -5,6 +5,7 @@
 #include <compare>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -86,6 +87,8 @@ class LiveState {
 
   // Brings the live sessions to what was applied, beside the snapshot and the catalogue of now. Without an EpochGuard open.
   void UpdateSessions(const ContextPublisher& context);
+  // Is told, in the follower's thread, of each user whose views or record changed, by the next UpdateSessions.
+  void SetUserListener(std::function<void(const std::string& user_id)> listener) { user_listener_ = std::move(listener); }
   // What the company says of a user has changed.
   void UserChanged(absl::string_view user_id) { changed_users_.emplace_back(user_id); }
 
@@ -137,6 +140,7 @@ class LiveState {
   LiveSessions sessions_;
   LiveSessions other_sessions_;              // Beside the snapshot that is held besides; the same budget again.
   std::vector<std::string> changed_users_;   // Since UpdateSessions.
+  std::function<void(const std::string&)> user_listener_ = [](const std::string&) {};
   LivePartitions next_;
   std::vector<std::deque<Tombstone>> tombstones_;              // By partition, as read.
   std::vector<std::unique_ptr<LiveSegments>> next_segments_;   // By partition; null: unchanged since Publish.

@@ -19,10 +19,6 @@ absl::Status Refused(absl::string_view field, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat(field, " ", why));
 }
 
-absl::Status NotBuilt(absl::string_view field) {
-  return absl::UnimplementedError(absl::StrCat(field, " is not built yet: leave it unset"));
-}
-
 absl::Status CheckLimit(int limit) {
   return limit >= 0 && limit <= kMaxLimit
              ? absl::OkStatus()
@@ -179,8 +175,9 @@ absl::Duration Window(const v1::TrendingRequest& request) {
 }
 
 absl::Status Check(const v1::TrendingRequest& request) {
-  if (!request.segment().empty()) {
-    return NotBuilt("segment");
+  TRIBUTARY_RETURN_IF_ERROR(CheckText(request.segment(), "segment"));
+  if (!request.category().empty() && !request.segment().empty()) {
+    return Refused("segment", "goes with no category: use filter.include_categories");
   }
   if (Window(request) < kMinWindow || Window(request) > kMaxWindow) {
     return Refused(
@@ -258,10 +255,46 @@ absl::Status Check(const v1::ExperimentRatesRequest& request) {
   return CheckCount(request.buckets(), kMaxListEntries, "buckets");
 }
 
-absl::Status Check(const v1::TotalsRequest& request) {
-  if (!v1::Measure_IsValid(request.measure()) || request.measure() == v1::MEASURE_UNSPECIFIED) {
-    return Refused("measure", "is required and must be one of the named values");
+namespace {
+
+absl::Status CheckMeasure(v1::Measure measure) {
+  return v1::Measure_IsValid(measure) && measure != v1::MEASURE_UNSPECIFIED
+             ? absl::OkStatus()
+             : Refused("measure", "is required and must be one of the named values");
+}
+
+absl::Status CheckTime(const google::protobuf::Timestamp& time, absl::string_view field) {
+  return time.seconds() >= 0 && time.seconds() <= kMaxUnixSeconds && time.nanos() >= 0 && time.nanos() <= 999'999'999
+             ? absl::OkStatus()
+             : Refused(field, "must be a time from 1970 to 9999");
+}
+
+}  // namespace
+
+absl::Status Check(const v1::WindowsRequest& request) {
+  TRIBUTARY_RETURN_IF_ERROR(CheckMeasure(request.measure()));
+  if ((request.measure() == v1::OVERALL) != request.key().empty()) {
+    return Refused("key", request.key().empty() ? "is required" : "must be empty with OVERALL");
   }
+  if (!v1::EventType_IsValid(request.type()) || request.type() == v1::EVENT_TYPE_UNSPECIFIED) {
+    return Refused("type", "is required and must be one of the named values");
+  }
+  for (const auto& [field, set] : {std::pair("start", request.has_start()), {"end", request.has_end()}}) {
+    if (!set) {
+      return Refused(field, "is required");
+    }
+  }
+  TRIBUTARY_RETURN_IF_ERROR(CheckTime(request.start(), "start"));
+  TRIBUTARY_RETURN_IF_ERROR(CheckTime(request.end(), "end"));
+  const auto time = [](const google::protobuf::Timestamp& t) { return absl::FromUnixSeconds(t.seconds()) + absl::Nanoseconds(t.nanos()); };
+  const absl::Duration span = time(request.end()) - time(request.start());
+  return span > absl::ZeroDuration() && span <= kMaxWindowsSpan
+             ? absl::OkStatus()
+             : Refused("end", absl::StrCat("must be after start, by ", absl::FormatDuration(kMaxWindowsSpan), " at most"));
+}
+
+absl::Status Check(const v1::TotalsRequest& request) {
+  TRIBUTARY_RETURN_IF_ERROR(CheckMeasure(request.measure()));
   if (request.measure() == v1::OVERALL) {
     return request.keys().empty() ? absl::OkStatus() : Refused("keys", "must be empty with OVERALL");
   }

@@ -8,7 +8,7 @@
 #include "tributary/v1/recommendation_service.pb.h"
 
 // Whether a request is within the limits that its message documents. Errors: InvalidArgument names the field and the
-// bound that was hit; Unimplemented names a field that is documented as not built yet. Pure functions.
+// bound that was hit. Pure functions.
 namespace tributary::serving {
 
 inline constexpr int kDefaultLimit = 20;
@@ -21,6 +21,7 @@ inline constexpr int kMaxScoreItems = 1000;
 inline constexpr absl::Duration kMinWindow = absl::Minutes(1);
 inline constexpr absl::Duration kMaxWindow = absl::Hours(24);
 inline constexpr absl::Duration kDefaultWindow = absl::Hours(1);
+inline constexpr absl::Duration kMaxWindowsSpan = absl::Hours(7 * 24);
 inline constexpr absl::Duration kMaxFreshnessWait = absl::Seconds(10);
 
 absl::Status Check(const v1::RecommendRequest& request);
@@ -34,6 +35,7 @@ absl::Status Check(const v1::RecentlyViewedRequest& request);
 absl::Status Check(const v1::GetProfileRequest& request);
 absl::Status Check(const v1::WatchRequest& request);
 absl::Status Check(const v1::TotalsRequest& request);
+absl::Status Check(const v1::WindowsRequest& request);
 absl::Status Check(const v1::ExperimentRatesRequest& request);
 
 // Of a checked request.

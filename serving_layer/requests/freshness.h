@@ -21,6 +21,7 @@ struct RequestView {
   const LivePartitions& live;
   LiveSessions::View live_sessions;                  // Beside this context.
   absl::Span<const ScoredItem> trending = {};        // For the fallback ladder.
+  const CandidateViews* popular = nullptr;           // The snapshot's lists counted on; null: they are not.
   absl::Time now;
   std::optional<absl::Time> as_of = std::nullopt;   // Before `now`: what ages, windows and availability are counted to.
   bool log_reachable = true;

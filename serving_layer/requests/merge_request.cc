@@ -72,7 +72,7 @@ void MergeRequest::Begin(MergeKind kind, const RequestView& view, const MergePol
     input_.trending = view.trending;
   }
   if (const LoadedSnapshot* snapshot = view.context.snapshot.get(); snapshot != nullptr) {
-    input_.views = snapshot;
+    input_.views = view.popular != nullptr && !view.as_of ? view.popular : snapshot;
     input_.weights = snapshot->weights();
     snapshot_ = snapshot;
   } else {

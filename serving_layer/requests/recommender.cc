@@ -18,6 +18,7 @@
 #include "serving_layer/requests/checks.h"
 #include "serving_layer/requests/merge_request.h"
 #include "serving_layer/requests/page_token.h"
+#include "serving_layer/requests/windows.h"
 
 namespace tributary::serving {
 namespace {
@@ -117,6 +118,7 @@ RequestView Recommender::ViewOver(const ServingContext& context) const {
           .live = live_.partitions(),
           .live_sessions = live_.SessionsOf(context),
           .trending = trends_.Resolved(context),
+          .popular = options_.popularity == nullptr ? nullptr : options_.popularity->Of(context),
           .now = clock_.Now(),
           .log_reachable = log_reachable_(),
           .stale_after = options_.stale_after};
@@ -475,7 +477,8 @@ absl::Status Recommender::Popular(const v1::PopularRequest& request, v1::Popular
 }
 
 absl::Status Recommender::AnswerFromList(const RequestView& view, std::vector<ScoredItem> list, CandidateSource source,
-                                         const v1::ItemFilter* filter, int limit, MergeRequest* merge,
+                                         const v1::ItemFilter* filter, int limit, absl::string_view segment,
+                                         MergeRequest* merge,
                                          google::protobuf::RepeatedPtrField<v1::RecommendedItem>* items,
                                          v1::Freshness* freshness) const {
   merge->Begin(MergeKind::kList, view, policy_);
@@ -484,6 +487,7 @@ absl::Status Recommender::AnswerFromList(const RequestView& view, std::vector<Sc
   }
   merge->input().list = list;
   merge->input().list_source = source;
+  merge->input().segment = segment;   // Its rules count too.
   merge->input().limit = EffectiveLimit(limit);
   TRIBUTARY_RETURN_IF_ERROR(merge->Run());
   merge->WriteItems(view.now, items);
@@ -495,8 +499,17 @@ absl::Status Recommender::AnswerFromList(const RequestView& view, std::vector<Sc
 absl::Status Recommender::Trending(const v1::TrendingRequest& request, v1::TrendingResponse* response) const {
   TRIBUTARY_RETURN_IF_ERROR(Check(request));
   // Before the guard: it may wait for the counting of a segment.
-  const std::shared_ptr<const ItemTrends::List> trends = trends_.Top(clock_.Now(), Window(request));
+  std::shared_ptr<const ItemTrends::List> trends;
+  if (request.segment().empty()) {
+    trends = trends_.Top(clock_.Now(), Window(request));
+  }
   EpochGuard guard;
+  if (!request.segment().empty()) {
+    trends = std::make_shared<const ItemTrends::List>(
+        options_.segment_trends == nullptr
+            ? ItemTrends::List()
+            : options_.segment_trends->Top(request.segment(), clock_.Now(), Window(request)));
+  }
   const RequestView view = View();
   const Catalogue& catalogue = *view.context.catalogue;
   const InCategory in_category(catalogue, request.category());
@@ -509,7 +522,8 @@ absl::Status Recommender::Trending(const v1::TrendingRequest& request, v1::Trend
   }
   MergeRequest& merge = MergeRequest::OfThread();
   TRIBUTARY_RETURN_IF_ERROR(AnswerFromList(view, std::move(list), CandidateSource::kTrending,
-                                           request.has_filter() ? &request.filter() : nullptr, request.limit(), &merge,
+                                           request.has_filter() ? &request.filter() : nullptr, request.limit(),
+                                           request.segment(), &merge,
                                            response->mutable_items(), response->mutable_freshness()));
   for (size_t p = 0; p < view.live.partitions.size(); ++p) {
     AddPartition(view, PartitionId{static_cast<int32_t>(p)}, response->mutable_freshness());
@@ -530,8 +544,8 @@ absl::Status Recommender::Latest(const v1::LatestRequest& request, v1::LatestRes
     }
   }
   return AnswerFromList(view, std::move(list), CandidateSource::kLatest,
-                        request.has_filter() ? &request.filter() : nullptr, request.limit(), &MergeRequest::OfThread(),
-                        response->mutable_items(), response->mutable_freshness());
+                        request.has_filter() ? &request.filter() : nullptr, request.limit(), /*segment=*/"",
+                        &MergeRequest::OfThread(), response->mutable_items(), response->mutable_freshness());
 }
 
 absl::Status Recommender::Score(const v1::ScoreRequest& request, v1::ScoreResponse* response) const {
@@ -694,6 +708,15 @@ absl::Status Recommender::Totals(const v1::TotalsRequest& request, v1::TotalsRes
       }
     }
   }
+  FillFreshnessOfAll(view, response->mutable_freshness());
+  return absl::OkStatus();
+}
+
+absl::Status Recommender::Windows(const v1::WindowsRequest& request, v1::WindowsResponse* response) const {
+  TRIBUTARY_RETURN_IF_ERROR(Check(request));
+  EpochGuard guard;
+  const RequestView view = View();
+  FillWindows(view.live, request, response);
   FillFreshnessOfAll(view, response->mutable_freshness());
   return absl::OkStatus();
 }

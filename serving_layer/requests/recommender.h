@@ -14,7 +14,9 @@
 #include "common/merge/policy.h"
 #include "serving_layer/context/context_publisher.h"
 #include "serving_layer/live_state/item_trends.h"
+#include "serving_layer/live_state/live_popularity.h"
 #include "serving_layer/live_state/live_state.h"
+#include "serving_layer/live_state/segment_trends.h"
 #include "serving_layer/requests/experiments.h"
 #include "serving_layer/requests/freshness.h"
 #include "serving_layer/requests/merge_request.h"
@@ -30,14 +32,16 @@ namespace tributary::serving {
 //
 // Reads:   one point read of the snapshot for a user; everything else is in memory. One context and one W a request.
 // Threads: call from any number of threads; none waits for a writer. Buffers are kept by thread and used again.
-// Errors:  InvalidArgument and Unimplemented name the field; FailedPrecondition: the page token is stale, or the snapshot
+// Errors:  InvalidArgument names the field; FailedPrecondition: the page token is stale, or the snapshot
 //          is too old for the live view; DataLoss: the snapshot's entry of this user is unreadable.
 class Recommender {
  public:
   struct Options {
     absl::Duration stale_after;     // Live state older than this is flagged.
     int64_t segment_size = 0;       // B.
-    const Experiments* experiments = nullptr;   // Null: none. Borrowed.
+    const Experiments* experiments = nullptr;   // Null: none. Borrowed, as the next.
+    const LivePopularity* popularity = nullptr; // Null: the snapshot's lists are not counted on.
+    const SegmentTrends* segment_trends = nullptr;   // Null: nothing is trending among a segment.
   };
 
   // `log_reachable` is called for every answer, from any thread. Borrows policy, clock, live, context and trends.
@@ -59,6 +63,7 @@ class Recommender {
   absl::Status WhyNot(const v1::WhyNotRequest& request, v1::WhyNotResponse* response) const;
   // Exact counts across the seam: what the snapshot counted, and the live segments at or above W.
   absl::Status Totals(const v1::TotalsRequest& request, v1::TotalsResponse* response) const;
+  absl::Status Windows(const v1::WindowsRequest& request, v1::WindowsResponse* response) const;
   absl::Status ExperimentRates(const v1::ExperimentRatesRequest& request, v1::ExperimentRatesResponse* response) const;
   void GetFreshness(v1::GetFreshnessResponse* response) const;
   // The name of the bucket that the user is in; empty: none.
@@ -86,7 +91,7 @@ class Recommender {
   absl::Status Explain(const v1::RecommendRequest& request, const std::string& item_id, RequestView* view,
                        MergeRequest* merge, MergeExplanation* explanation) const;
   absl::Status AnswerFromList(const RequestView& view, std::vector<ScoredItem> list, CandidateSource source,
-                              const v1::ItemFilter* filter, int limit, MergeRequest* merge,
+                              const v1::ItemFilter* filter, int limit, absl::string_view segment, MergeRequest* merge,
                               google::protobuf::RepeatedPtrField<v1::RecommendedItem>* items,
                               v1::Freshness* freshness) const;
   // What is known of the user now.

@@ -136,6 +136,14 @@ std::set<std::string> Reference::Users() const {
   return users;
 }
 
+std::set<Place> Reference::DatedAhead() const {
+  std::set<Place> ahead;
+  for (const auto& [event, place, record_time] : accepted_) {
+    if (EventTime(event) > record_time) ahead.insert(place);
+  }
+  return ahead;
+}
+
 std::set<Place> Reference::LaterThan(int64_t lateness_ms) const {
   std::set<Place> late;
   for (const auto& [event, place, record_time] : accepted_) {
@@ -217,12 +225,13 @@ int64_t Reference::Sessions(const std::string& user, const Seen& seen) const {
   return sessions;
 }
 
-std::map<TotalKey, Totals> Reference::AllTotals(const Seen& seen) const {
-  std::map<TotalKey, Totals> all;
+std::map<std::pair<TotalKey, int64_t>, Totals> Reference::AllWindows(const Seen& seen) const {
+  std::map<std::pair<TotalKey, int64_t>, Totals> all;
   for (const auto& [event, place, record_time] : accepted_) {
     if (!seen(place)) continue;
+    const int64_t quarter = EventTime(event) / (15 * 60 * 1000);   // No accepted event is older than 1980.
     const auto add = [&, &e = event](v1::Measure measure, const std::string& key) {
-      Totals& totals = all[{measure, key, e.type()}];
+      Totals& totals = all[{{measure, key, e.type()}, quarter}];
       totals.events += 1;
       totals.quantity_micros += QuantityMicros(e);
       totals.value_micros += Micros(e.value());
@@ -234,6 +243,17 @@ std::map<TotalKey, Totals> Reference::AllTotals(const Seen& seen) const {
     const auto store = event.attributes().find("store");
     if (store != event.attributes().end() && !store->second.empty()) add(v1::BY_STORE, store->second);
     if (!event.experiment_bucket().empty()) add(v1::BY_BUCKET, event.experiment_bucket());
+  }
+  return all;
+}
+
+std::map<TotalKey, Totals> Reference::AllTotals(const Seen& seen) const {
+  std::map<TotalKey, Totals> all;
+  for (const auto& [key, totals] : AllWindows(seen)) {
+    Totals& sum = all[key.first];
+    sum.events += totals.events;
+    sum.quantity_micros += totals.quantity_micros;
+    sum.value_micros += totals.value_micros;
   }
   return all;
 }

@@ -80,6 +80,8 @@ class Reference {
   std::set<std::string> Users() const;
   // Accepted events that came longer after their event time.
   std::set<Place> LaterThan(int64_t lateness_ms) const;
+  // Accepted events that came before their event time.
+  std::set<Place> DatedAhead() const;
 
   // Event time of the latest FORGET.
   std::optional<int64_t> ForgottenUntil(const std::string& user, const Seen& seen = Everything) const;
@@ -100,6 +102,8 @@ class Reference {
 
   // Of accepted events.
   std::map<TotalKey, Totals> AllTotals(const Seen& seen = Everything) const;
+  // The same by quarter-hours of event time since 1970.
+  std::map<std::pair<TotalKey, int64_t>, Totals> AllWindows(const Seen& seen = Everything) const;
 
  private:
   struct Accepted {

@@ -102,7 +102,7 @@ TEST_F(HttpTest, ErrorsHaveTheStatusOfTheirCodeAndNameTheField) {
   expect(Post("RecommendationService/Recommend", "{\"userId\": \"\xff\xfe\"}"), 400, "INVALID_ARGUMENT");
   expect(Post("RecommendationService/Recommend", R"({"userId": "ann", "pageToken": "forged"})"), 400, "page_token");
   expect(Post("RecommendationService/Because", R"({"userId": "ann", "itemId": "none"})"), 404, "NOT_FOUND");
-  expect(Post("AnalyticsService/Windows", R"({})"), 501, "UNIMPLEMENTED");
+  expect(Post("AnalyticsService/Windows", R"({"measure": "OVERALL", "type": "VIEW"})"), 400, "INVALID_ARGUMENT");
   expect(Post("RecommendationService/NoSuch", "{}"), 404, "no such method");
   expect(Post("NoService/Recommend", "{}"), 404, "no such method");
   expect(Post("a/b/c", "{}"), 404, "no such method");

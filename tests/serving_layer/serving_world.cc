@@ -157,9 +157,21 @@ void ServingWorld::WriteSnapshot(int64_t generation, int64_t watermark, int64_t 
     delta->set_quarter_hour(7);
     delta->set_events(cut);
   }
+  for (const auto& [item, type, quarter_hour, events] : cut_items) {
+    v1::CountDelta* delta = cut_counts.add_deltas();
+    delta->set_measure(v1::BY_ITEM);
+    delta->set_key(item);
+    delta->set_type(type);
+    delta->set_quarter_hour(quarter_hour);
+    delta->set_events(events);
+    delta->set_value_micros(10 * events);
+  }
   CHECK(writer->PutCutCounts(PartitionId{0}, cut_counts).ok());
   v1::SnapshotManifest manifest;
   manifest.set_segment_size(16);
+  if (popularity.half_life_days() > 0) {
+    *manifest.mutable_popularity() = popularity;
+  }
   if (counts_buckets) {
     manifest.add_more_measures(v1::BY_BUCKET);
   }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -58,7 +59,10 @@ class ServingWorld {
   MetricsRegistry metrics;
   v1::Config config;
   Topics topics{""};
-  bool counts_buckets = true;   // Of snapshots that are written from now on.
+  // Of snapshots that are written from now on.
+  bool counts_buckets = true;
+  v1::PopularityMeasure popularity;   // Without a half-life: unset.
+  std::vector<std::tuple<std::string, v1::EventType, int64_t, int64_t>> cut_items;   // Item, type, quarter-hour, events.
 
  private:
   void PutTombstone(const std::string& topic, int partition, const std::string& key, const v1::ViewPosition& position);

@@ -291,7 +291,9 @@ class AnswerCheck {
     const Catalogue& catalogue = *context_.catalogue;
     MergeInput input{.catalogue = &catalogue,
                      .rules = context_.rules.get(),
-                     .views = context_.snapshot.get(),
+                     .views = process_.popularity.Of(context_) != nullptr
+                                  ? static_cast<const CandidateViews*>(process_.popularity.Of(context_))
+                                  : context_.snapshot.get(),
                      .sessions = &context_.sessions(),
                      .trending = process_.trends.Resolved(context_),
                      .live_sessions = process_.live.SessionsOf(context_).index,

@@ -45,6 +45,12 @@ class Checker {
   // `at_rest`: the counts are complete, so the totals are those of the whole log.
   absl::Status CheckTotals(const Replica& replica, bool at_rest = false) const;
 
+  // At rest, of the whole log (tests/simulation/live_counts_check.cc):
+  //   popular     the lists of popular items are the snapshot's with the events from W on, by the measure of the batch layer
+  //   windows     they are those of the live segments; what is called complete lacks nothing that was not dated ahead
+  absl::Status CheckPopular(const Replica& replica) const;
+  absl::Status CheckWindows(const Replica& replica) const;
+
   // Of a new snapshot:
   //   manifest    it counts the events, users and sessions of the log below its W and of its imports
   absl::Status CheckManifest(const v1::SnapshotManifest& manifest) const;

@@ -51,9 +51,13 @@ absl::Status World::QuietPoint() {
   TRIBUTARY_RETURN_IF_ERROR(CheckFloors());
   for (int i = 0; i < kReplicas; ++i) {
     TRIBUTARY_RETURN_IF_ERROR(SettleReplica(i));
+    // What rests on the counts of the round before is a round behind.
+    TRIBUTARY_RETURN_IF_ERROR(replicas_[static_cast<size_t>(i)]->Follow(truth_.versions().size()));
     const Replica& replica = *replicas_[static_cast<size_t>(i)];
     TRIBUTARY_RETURN_IF_ERROR(CheckFollowed(replica));
     TRIBUTARY_RETURN_IF_ERROR(checker_.CheckTotals(replica, /*at_rest=*/true));
+    TRIBUTARY_RETURN_IF_ERROR(checker_.CheckPopular(replica));
+    TRIBUTARY_RETURN_IF_ERROR(checker_.CheckWindows(replica));
     for (int user = 0; user < kUsers; ++user) {
       TRIBUTARY_RETURN_IF_ERROR(checker_.CheckAnswer(replica, absl::StrCat("user-", user), /*variant=*/user));
     }

@@ -10,8 +10,11 @@ Replica::Process::Process(FakeEventLog& log, const FakeClock& clock, const v1::C
     : follower({.topics = Topics(""), .poll_timeout = absl::ZeroDuration()}, log, clock, live, context, metrics, [] {}),
       snapshots({.snapshots_dir = snapshots_dir, .block_cache_bytes = 1 << 20, .fold_in_bytes = 1 << 18},
                 merge_policy, clock, live, context, metrics),
-      recommender({.stale_after = absl::Minutes(1), .segment_size = config.kafka().segment_size()}, merge_policy, clock,
-                  live, context, trends, [this] { return follower.log_reachable(); }) {}
+      popularity(live, config.kafka().segment_size()),
+      recommender({.stale_after = absl::Minutes(1),
+                   .segment_size = config.kafka().segment_size(),
+                   .popularity = &popularity},
+                  merge_policy, clock, live, context, trends, [this] { return follower.log_reachable(); }) {}
 
 Replica::Replica(FakeEventLog& log, const FakeClock& clock, const v1::Config& config, std::string snapshots_dir)
     : log_(log),
@@ -40,6 +43,7 @@ absl::Status Replica::Follow(size_t versions) {
   }
   process_->trends.RunOnce(clock_.Now());
   process_->trends.Resolve(clock_.Now(), process_->context);
+  process_->popularity.RunOnce(clock_.Now(), process_->context);
   process_->follower.WatchLog();
   const absl::Status status = process_->follower.RunOnce();
   if (!status.ok()) return Failed("alive", absl::StrCat("the replica gave up: ", status.ToString()));

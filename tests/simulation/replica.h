@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "common/metrics/metrics.h"
 #include "serving_layer/context/context_publisher.h"
+#include "serving_layer/live_state/live_popularity.h"
 #include "serving_layer/live_state/live_state.h"
 #include "serving_layer/live_state/topic_follower.h"
 #include "serving_layer/requests/recommender.h"
@@ -41,6 +42,7 @@ class Replica {
     serving::TopicFollower follower;
     serving::SnapshotManager snapshots;
     serving::ItemTrends trends{live};
+    serving::LivePopularity popularity;
     serving::Recommender recommender;
     bool started = false;
   };

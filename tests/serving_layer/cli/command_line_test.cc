@@ -54,6 +54,7 @@ TEST_F(CommandLineTest, ListsOfTheServerAreAskedForAndPrinted) {
   server.trending.add_items()->set_item_id("i1");
   EXPECT_EQ(Run({"trending", "--category", "mug", "--minutes", "90", "--limit", "3", "--not-item", "x"}), kExitOk);
   EXPECT_EQ(server.trending_request.category(), "mug");
+  EXPECT_EQ(server.trending_request.segment(), "");
   EXPECT_EQ(server.trending_request.window().seconds(), 5400);
   EXPECT_EQ(server.trending_request.limit(), 3);
   EXPECT_THAT(server.trending_request.filter().exclude_items(), ElementsAre("x"));
