@@ -114,36 +114,25 @@ void ContextPublisher::ApplyChanges(Line* line) {
     Put(item_id, *items_.FindAsWriter(item_id), builder);
   }
   const std::shared_ptr<const Catalogue> before = std::exchange(line->catalogue, std::move(builder).Build());
-  // Most changes are of stock and price.
-  const bool newest_changed =
-      std::any_of(changed_items_.begin(), changed_items_.end(), [&](const std::string& item_id) {
-        const std::optional<ItemNumber> item = line->catalogue->Find(item_id);
-        const auto from = [&](const Catalogue& catalogue) {
-          return item && Value(*item) < catalogue.size() && !catalogue.IsDeleted(*item) ? catalogue.AvailableFrom(*item)
-                                                                                       : kAlways;
-        };
-        return from(*before) != from(*line->catalogue);
-      });
-  if (newest_changed) {
-    line->newest = NewestOf(*line->catalogue);
+  std::vector<ItemNumber> changed;
+  for (const std::string& item_id : changed_items_) {
+    const std::optional<ItemNumber> item = line->catalogue->Find(item_id);
+    const auto from = [&](const Catalogue& catalogue) {
+      return Value(*item) < catalogue.size() && !catalogue.IsDeleted(*item) ? catalogue.AvailableFrom(*item) : kAlways;
+    };
+    if (item && from(*before) != from(*line->catalogue)) {
+      changed.push_back(*item);
+    }
+  }
+  if (!changed.empty()) {   // Most changes are of stock and price.
+    line->newest_items.Update(*before, *line->catalogue, std::move(changed));
+    line->newest = ListOf(line->newest_items);
   }
 }
 
-std::shared_ptr<const std::vector<ItemNumber>> ContextPublisher::NewestOf(const Catalogue& catalogue) {
-  auto newest = std::make_shared<std::vector<ItemNumber>>();
-  for (uint32_t i = 0; i < catalogue.size(); ++i) {
-    if (catalogue.AvailableFrom(ItemNumber{i}) != kAlways && !catalogue.IsDeleted(ItemNumber{i})) {
-      newest->push_back(ItemNumber{i});
-    }
-  }
-  const auto newer = [&](ItemNumber a, ItemNumber b) {
-    const int64_t a_from = catalogue.AvailableFrom(a), b_from = catalogue.AvailableFrom(b);
-    return a_from != b_from ? a_from > b_from : catalogue.Id(a) < catalogue.Id(b);
-  };
-  const size_t kept = std::min(newest->size(), kNewestItems);
-  std::partial_sort(newest->begin(), newest->begin() + static_cast<ptrdiff_t>(kept), newest->end(), newer);
-  newest->resize(kept);
-  return newest;
+std::shared_ptr<const std::vector<ItemNumber>> ContextPublisher::ListOf(const NewestItems& newest) {
+  const absl::Span<const ItemNumber> items = newest.items();
+  return std::make_shared<const std::vector<ItemNumber>>(items.begin(), items.end());
 }
 
 void ContextPublisher::PublishLocked() {
@@ -203,7 +192,8 @@ ContextPublisher::Line ContextPublisher::FinishLine(std::shared_ptr<const Loaded
   Line line;
   line.snapshot = std::move(snapshot);
   line.catalogue = std::move(builder).Build();
-  line.newest = NewestOf(*line.catalogue);
+  line.newest_items.Rebuild(*line.catalogue);
+  line.newest = ListOf(line.newest_items);
   // Numbers start anew with the snapshot: rules that are numbered by another catalogue are not taken over.
   return line;
 }

@@ -18,6 +18,7 @@
 #include "common/sync/rcu.h"
 #include "common/sync/rcu_map.h"
 #include "serving_layer/context/loaded_snapshot.h"
+#include "serving_layer/context/newest_items.h"
 #include "tributary/v1/catalogue.pb.h"
 
 namespace tributary::serving {
@@ -93,7 +94,8 @@ class ContextPublisher {
     std::shared_ptr<const LoadedSnapshot> snapshot;
     std::shared_ptr<const Catalogue> catalogue;
     std::shared_ptr<const RuleSet> rules;
-    std::shared_ptr<const std::vector<ItemNumber>> newest;
+    NewestItems newest_items{kNewestItems};
+    std::shared_ptr<const std::vector<ItemNumber>> newest;   // Of newest_items.
   };
 
   // The catalogue of `snapshot` with what the topic has by now, in two steps: the long one, then what came meanwhile.
@@ -104,8 +106,7 @@ class ContextPublisher {
   void ApplyChanges(Line* line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   ServingContext ContextOf(Line* line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static void Put(absl::string_view item_id, const ItemChange& change, CatalogueBuilder& builder);
-  // Linear in the catalogue.
-  static std::shared_ptr<const std::vector<ItemNumber>> NewestOf(const Catalogue& catalogue);
+  static std::shared_ptr<const std::vector<ItemNumber>> ListOf(const NewestItems& newest);
   void PublishLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Mutex mutex_;                                    // Between the writers.

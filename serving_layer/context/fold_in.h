@@ -45,6 +45,7 @@ class FoldIn {
             std::vector<ScoredItem>* list) const;
 
   UserMemo<Memo>& memo() const { return memo_; }
+  int64_t compact_bytes() const { return fold_in_.compact_bytes(); }   // Of factors, beside the mapped ones.
 
  private:
   void Observe(const UserHistory& history, std::vector<ItemObservation>* observations) const;

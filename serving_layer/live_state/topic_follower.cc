@@ -40,6 +40,8 @@ TopicFollower::TopicFollower(Options options, EventLog& log, const Clock& clock,
                                  "Sessions that the snapshot has not counted, in memory.")),
       fold_in_bytes_(metrics.AddGauge("tributary_serving_memory_bytes", "Memory, about, by what it is for.",
                                       {{"part", "fold_in"}})),
+      compact_factor_bytes_(metrics.AddGauge("tributary_serving_memory_bytes", "Memory, about, by what it is for.",
+                                             {{"part", "compact_factors"}})),
       session_bytes_(metrics.AddGauge("tributary_serving_memory_bytes", "Memory, about, by what it is for.",
                                       {{"part", "live_sessions"}})),
       session_list_bytes_(metrics.AddGauge("tributary_serving_memory_bytes", "Memory, about, by what it is for.",
@@ -119,6 +121,7 @@ void TopicFollower::SetGauges(absl::Time now) {
     const ServingContext& context = context_.context();
     const FoldIn* const fold_in = context.snapshot != nullptr ? context.snapshot->fold_in() : nullptr;
     fold_in_bytes_.Set(fold_in != nullptr ? static_cast<double>(fold_in->memo().bytes()) : 0);
+    compact_factor_bytes_.Set(fold_in != nullptr ? static_cast<double>(fold_in->compact_bytes()) : 0);
   }
   session_bytes_.Set(static_cast<double>(live_.sessions().bytes()));
   session_list_bytes_.Set(static_cast<double>(live_.sessions().list_bytes()));

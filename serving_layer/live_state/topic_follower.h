@@ -97,6 +97,7 @@ class TopicFollower {
   Counter& unreadable_;
   Gauge& sessions_;
   Gauge& fold_in_bytes_;
+  Gauge& compact_factor_bytes_;
   Gauge& session_bytes_;
   Gauge& session_list_bytes_;
   Gauge& users_;
