@@ -15,10 +15,10 @@
 #include "common/sync/rcu.h"
 #include "serving_layer/live_state/floor.h"
 #include "serving_layer/requests/absence.h"
+#include "serving_layer/requests/analytics.h"
 #include "serving_layer/requests/checks.h"
 #include "serving_layer/requests/merge_request.h"
 #include "serving_layer/requests/page_token.h"
-#include "serving_layer/requests/windows.h"
 
 namespace tributary::serving {
 namespace {
@@ -654,60 +654,11 @@ absl::Status Recommender::ReadUser(const std::string& user_id, const RequestView
   return absl::OkStatus();
 }
 
-absl::Status Recommender::CheckCounted(v1::Measure measure, const RequestView& view) {
-  const LoadedSnapshot* const snapshot = view.context.snapshot.get();
-  if (snapshot == nullptr) {
-    return absl::OkStatus();
-  }
-  const auto& more = snapshot->reader().manifest().more_measures();
-  if (measure > v1::BY_STORE && std::find(more.begin(), more.end(), measure) == more.end()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("snapshot does not count this measure, the next batch run will: measure=", v1::Measure_Name(measure),
-                     " generation=", Value(snapshot->generation())));
-  }
-  return CheckFloor(*snapshot, view.live);
-}
-
-absl::StatusOr<CountAmounts> Recommender::TotalOf(const CountKey& key, const RequestView& view) const {
-  CountAmounts total;
-  if (view.context.snapshot != nullptr) {
-    v1::CountTotal stored;
-    const absl::Status found = view.context.snapshot->reader().FindCount(key, &stored);
-    if (found.ok()) {
-      total = {.events = stored.events(),
-               .quantity_micros = stored.quantity_micros(),
-               .value_micros = stored.value_micros()};
-    } else if (!absl::IsNotFound(found)) {
-      return found;
-    }
-  }
-  AddLiveCounts(view, key, &total);
-  return total;
-}
-
 absl::Status Recommender::Totals(const v1::TotalsRequest& request, v1::TotalsResponse* response) const {
   TRIBUTARY_RETURN_IF_ERROR(Check(request));
   EpochGuard guard;
   const RequestView view = View();
-  TRIBUTARY_RETURN_IF_ERROR(CheckCounted(request.measure(), view));
-  std::set<std::string> keys(request.keys().begin(), request.keys().end());
-  if (request.measure() == v1::OVERALL) {
-    keys.insert("");
-  }
-  for (const std::string& key : keys) {
-    for (int type = v1::EventType_MIN + 1; type <= v1::EventType_MAX; ++type) {
-      const CountKey count_key{.measure = request.measure(), .key = key, .type = static_cast<v1::EventType>(type)};
-      TRIBUTARY_ASSIGN_OR_RETURN(const CountAmounts total, TotalOf(count_key, view));
-      if (total != CountAmounts()) {
-        v1::Total* message = response->add_totals();
-        message->set_key(key);
-        message->set_type(count_key.type);
-        message->set_events(total.events);
-        message->set_quantity_micros(total.quantity_micros);
-        message->set_value_micros(total.value_micros);
-      }
-    }
-  }
+  TRIBUTARY_RETURN_IF_ERROR(FillTotals(view, options_.segment_size, request, response));
   FillFreshnessOfAll(view, response->mutable_freshness());
   return absl::OkStatus();
 }
@@ -733,44 +684,9 @@ absl::Status Recommender::ExperimentRates(const v1::ExperimentRatesRequest& requ
   }
   EpochGuard guard;
   const RequestView view = View();
-  TRIBUTARY_RETURN_IF_ERROR(CheckCounted(v1::BY_BUCKET, view));
-  for (const std::string& bucket : buckets) {
-    v1::BucketRates* const rates = response->add_buckets();
-    rates->set_bucket(bucket);
-    const auto total = [&](v1::EventType type) {
-      return TotalOf({.measure = v1::BY_BUCKET, .key = bucket, .type = type}, view);
-    };
-    TRIBUTARY_ASSIGN_OR_RETURN(const CountAmounts impressions, total(v1::IMPRESSION));
-    TRIBUTARY_ASSIGN_OR_RETURN(const CountAmounts clicks, total(v1::CLICK));
-    TRIBUTARY_ASSIGN_OR_RETURN(const CountAmounts add_to_carts, total(v1::ADD_TO_CART));
-    TRIBUTARY_ASSIGN_OR_RETURN(const CountAmounts purchases, total(v1::PURCHASE));
-    TRIBUTARY_ASSIGN_OR_RETURN(const CountAmounts returns, total(v1::RETURN));
-    rates->set_impressions(impressions.events);
-    rates->set_clicks(clicks.events);
-    rates->set_add_to_carts(add_to_carts.events);
-    rates->set_purchases(purchases.events);
-    rates->set_returns(returns.events);
-    rates->set_purchase_value_micros(purchases.value_micros);
-    rates->set_return_value_micros(returns.value_micros);
-    if (impressions.events > 0) {
-      rates->set_click_rate(static_cast<double>(clicks.events) / static_cast<double>(impressions.events));
-      rates->set_purchase_rate(static_cast<double>(purchases.events) / static_cast<double>(impressions.events));
-    }
-  }
+  TRIBUTARY_RETURN_IF_ERROR(FillRates(view, options_.segment_size, buckets, response));
   FillFreshnessOfAll(view, response->mutable_freshness());
   return absl::OkStatus();
-}
-
-void Recommender::AddLiveCounts(const RequestView& view, const CountKey& key, CountAmounts* total) const {
-  static const SegmentCounts* const nothing_cut = new SegmentCounts;
-  for (size_t p = 0; p < view.live.partitions.size(); ++p) {
-    const PartitionId partition{static_cast<int32_t>(p)};
-    const SegmentCounts& cut = view.context.snapshot ? view.context.snapshot->CutCounts(partition) : *nothing_cut;
-    for (const auto& [start, segment] : *view.live.partitions[p].segments) {
-      const LiveSegment live{.start = start, .applied = segment->order.applied, .counts = &segment->counts};
-      *total += LiveContribution(live, options_.segment_size, view.context.Watermark(partition), cut, key);
-    }
-  }
 }
 
 void Recommender::GetFreshness(v1::GetFreshnessResponse* response) const {

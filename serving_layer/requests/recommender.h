@@ -97,11 +97,6 @@ class Recommender {
   // What is known of the user now.
   absl::Status ReadUser(const std::string& user_id, const RequestView& view, MergeRequest* merge, UserHistory* history,
                         v1::Freshness* freshness) const;
-  // FailedPrecondition: what the snapshot counted and what is live do not come to the totals of the measure.
-  static absl::Status CheckCounted(v1::Measure measure, const RequestView& view);
-  // Of a measure that passed CheckCounted.
-  absl::StatusOr<CountAmounts> TotalOf(const CountKey& key, const RequestView& view) const;
-  void AddLiveCounts(const RequestView& view, const CountKey& key, CountAmounts* total) const;
 
   const Options options_;
   const MergePolicy& policy_;
