@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "common/clock/clock.h"
 #include "common/config/config.h"
 #include "common/kafka/kafka_event_log.h"
+#include "common/local_store/local_store.h"
 #include "common/metrics/metrics.h"
 #include "common/process/stop_signal.h"
 #include "common/status/status_macros.h"
@@ -27,8 +29,13 @@ absl::Status Run(const v1::Config& config, const StopSignal& stop) {
   if (!config.speed().metrics_address().empty())
     TRIBUTARY_RETURN_IF_ERROR(metrics.Serve(config.speed().metrics_address()));
   TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<EventLog> log, OpenKafka(config.kafka()));
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<SpeedLayer> layer,
-                             SpeedLayer::Open(*log, SystemClock(), metrics, {.config = config}));
+  std::unique_ptr<LocalStore> store;
+  if (config.speed().memory_budget_bytes() > 0) {
+    TRIBUTARY_ASSIGN_OR_RETURN(store, OpenLocalStore(config.speed().local_store_dir()));
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      const std::unique_ptr<SpeedLayer> layer,
+      SpeedLayer::Open(*log, SystemClock(), metrics, {.config = config, .store = store.get()}));
   LOG(INFO) << "running: instance=" << config.speed().instance() << " group=" << config.speed().group();
   while (!stop.stopped()) {
     TRIBUTARY_RETURN_IF_ERROR(layer->RunOnce());
@@ -55,10 +62,14 @@ int main(int argc, char** argv) {
   app.add_option("--set", overrides, "Laid over the configuration, such as 'speed { checkpoint_ms: 500 }'; repeatable")
       ->allow_extra_args(false);
   app.add_option("--instance", instance, "Stable name of this instance; the same as speed.instance");
+  std::optional<int64_t> memory_budget;
+  app.add_option("--memory-budget", memory_budget, "Bytes; the same as speed.memory_budget_bytes")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false));
   CLI11_PARSE(app, argc, argv);
 
   absl::StatusOr<tributary::v1::Config> config = tributary::LoadConfig(path, overrides);
   if (config.ok() && !instance.empty()) config->mutable_speed()->set_instance(instance);
+  if (config.ok() && memory_budget) config->mutable_speed()->set_memory_budget_bytes(*memory_budget);
   absl::Status status = config.status();
   if (status.ok()) status = tributary::ValidateConfig(*config);
   if (status.ok()) status = tributary::speed::Run(*config, stop);

@@ -1,6 +1,7 @@
 #include "speed_layer/partition_restore.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -11,6 +12,8 @@
 
 namespace tributary::speed {
 namespace {
+
+constexpr int64_t kSpillShare = 10;  // Of the budget, at a time.
 
 // What comes before the deltas, which we write last, are most of it, and are wanted of few segments. All when it has
 // another form.
@@ -52,16 +55,21 @@ absl::Status PartitionRestore::Add(const LogRecord& record) {
 }
 
 absl::Status PartitionRestore::AddView(const LogRecord& record) {
+  bool loaded = false;
+  TRIBUTARY_ASSIGN_OR_RETURN(UserEntry* const entry, users_.Load(record.key, &loaded));
   if (!record.value) {
     users_.Erase(record.key);
     return absl::OkStatus();
   }
   absl::StatusOr<LiveUser> user = LiveUser::FromBytes(*record.value);
   if (!user.ok()) return Unreadable(record, user.status().message());
-  UserEntry& entry = users_.Get(record.key);
-  entry.user = *std::move(user);
-  entry.published = true;
-  users_.Count(entry);
+  entry->user = *std::move(user);
+  entry->published = true;
+  users_.Count(*entry);
+  if (users_.bytes() > budget_bytes_ &&
+      !users_.Spill(users_.bytes() - budget_bytes_ + budget_bytes_ / kSpillShare).ok()) {
+    budget_bytes_ = std::numeric_limits<int64_t>::max();  // Whoever takes over tries again, and says so.
+  }
   return absl::OkStatus();
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 
@@ -22,15 +23,18 @@ namespace tributary::speed {
 // thread-safe.
 class PartitionRestore {
  public:
-  // `settings` is borrowed and must outlive this.
-  PartitionRestore(const PartitionSettings& settings, PartitionId partition)
-      : settings_(&settings), partition_(partition) {}
+  // `settings` is borrowed and must outlive this. About `budget_bytes` of users stay in memory, if
+  // the store takes the others.
+  PartitionRestore(const PartitionSettings& settings, PartitionId partition,
+                   int64_t budget_bytes = std::numeric_limits<int64_t>::max())
+      : settings_(&settings), partition_(partition), users_(settings.store), budget_bytes_(budget_bytes) {}
 
   // There are at most so many views to come: makes room for their users, within a limit.
   void Expect(int64_t views) { users_.Reserve(static_cast<size_t>(std::min(views, kMaxExpected))); }
   // A record that comes soon may be told: what it needs is brought near meanwhile.
   void Prefetch(const LogRecord& record) const { users_.PrefetchSlot(record.key); }
-  // Takes in the next record of either topic. DataLoss: unreadable, naming topic, partition and offset.
+  // Takes in the next record of either topic. DataLoss: unreadable, naming topic, partition and offset. Internal: the
+  // store failed to give a user back.
   absl::Status Add(const LogRecord& record);
 
   int64_t records() const { return records_; }
@@ -61,6 +65,7 @@ class PartitionRestore {
   int64_t records_ = 0;
   std::optional<v1::Progress> progress_;
   UserTable users_;
+  int64_t budget_bytes_;
   std::map<Offset, Segment> segments_;
 };
 

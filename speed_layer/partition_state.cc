@@ -91,7 +91,7 @@ PartitionState::PartitionState(const PartitionSettings& settings, PartitionId pa
 
 ApplyOutcome PartitionState::Apply(const LogRecord& record) {
   ApplyOutcome outcome;
-  if (record.offset < applied()) return outcome;
+  if (record.offset < applied() || !failure_.ok()) return outcome;
   const Offset before = applied();
   AdvanceTo(Next(record.offset));
   last_append_time_unix_ms_ = record.append_time_unix_ms;
@@ -128,7 +128,14 @@ ApplyOutcome PartitionState::Apply(const LogRecord& record) {
   }
 
   const Event& event = std::get<Event>(parsed);
-  UserEntry& entry = users_.Get(event.user_id);
+  bool loaded = false;
+  const absl::StatusOr<UserEntry*> found = users_.Load(event.user_id, &loaded);
+  if (!found.ok()) {
+    failure_ = found.status();
+    return outcome;
+  }
+  UserEntry& entry = **found;
+  if (loaded) WelcomeBack(entry);
   if (entry.user.Apply(event, record.offset, record_time, settings_.max_facts) == LiveUser::Outcome::kDuplicate) {
     outcome.kind = ApplyOutcome::Kind::kDuplicate;
     progress_.set_duplicates(progress_.duplicates() + 1);
@@ -156,6 +163,18 @@ ApplyOutcome PartitionState::Apply(const LogRecord& record) {
   return outcome;
 }
 
+void PartitionState::LoadAhead(absl::Span<const absl::string_view> keys) {
+  failure_.Update(users_.LoadAhead(keys, [this](UserEntry& entry) { WelcomeBack(entry); }));
+}
+
+// The floor may have risen, and the sweep over those in memory passed, while it was away.
+void PartitionState::WelcomeBack(UserEntry& entry) {
+  ++loads_;
+  if (!entry.user.Trim(floor(), record_time_unix_ms())) return;
+  MarkChanged(entry);
+  users_.Count(entry);
+}
+
 bool PartitionState::IsOld(const LogRecord& record) const {
   return record.offset < old_before_offset_ && progress_.record_time_unix_ms() < old_before_unix_ms_;
 }
@@ -168,6 +187,7 @@ void PartitionState::RaiseFloor(Offset floor_offset) {
   if (floor_offset <= floor()) return;
   progress_.mutable_position()->set_floor(Value(floor_offset));
   trim_shard_ = 0;
+  spilled_trim_ = SpilledTrim::kFromTheBeginning;
 }
 
 bool PartitionState::TrimSome() {
@@ -179,7 +199,15 @@ bool PartitionState::TrimSome() {
     });
     looked_at += users_.shard_size(trim_shard_);
   }
-  return trim_shard_ < UserTable::kShards;
+  if (trim_shard_ < UserTable::kShards) return true;
+  if (spilled_trim_ == SpilledTrim::kDone) return false;
+  const absl::StatusOr<bool> more = users_.VisitSpilled(
+      spilled_trim_ == SpilledTrim::kFromTheBeginning,
+      [this](LiveUser& user) { return user.Trim(floor(), record_time_unix_ms()); },
+      [this](UserEntry& entry) { MarkChanged(entry); });
+  failure_.Update(more.status());
+  spilled_trim_ = more.ok() && *more ? SpilledTrim::kUnderWay : SpilledTrim::kDone;
+  return spilled_trim_ != SpilledTrim::kDone;
 }
 
 bool PartitionState::dirty() const {
@@ -280,7 +308,7 @@ void PartitionState::MarkChanged(UserEntry& entry) {
 }
 
 int64_t PartitionState::state_bytes() const {
-  int64_t bytes = users_.bytes();
+  int64_t bytes = users_.bytes() + users_.spilled_bytes();
   for (const auto& [start, segment] : open_segments_) {
     bytes += static_cast<int64_t>(segment.counts.allocated_bytes() + segment.deltas.capacity());
   }

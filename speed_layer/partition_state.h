@@ -9,11 +9,16 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "common/counts/counts.h"
 #include "common/event_log/event_log.h"
 #include "common/event_log/topics.h"
 #include "common/ids/ids.h"
+#include "common/local_store/local_store.h"
 #include "speed_layer/user_table.h"
 #include "tributary/v1/dead_letter.pb.h"
 #include "tributary/v1/speed.pb.h"
@@ -46,6 +51,7 @@ struct PartitionSettings {
   size_t max_facts;      // A user and partition.
   absl::Duration allowed_lateness;
   std::string instance;  // For people, in progress records.
+  LocalStore* store = nullptr;  // Where users go for whom there is no room; null: all stay in memory.
 };
 
 // What a partition starts from: restored from its topics, or from nothing.
@@ -67,8 +73,8 @@ struct PartitionStart {
   bool unwritten = false;  // There is something to say (a gap) before the first event.
 };
 
-// Everything the speed layer knows about one partition of `events`, and the decision what to write of it. Pure: no I/O,
-// no clock. Two states that were given the same records and floor hold the same facts.
+// Everything the speed layer knows about one partition of `events`, and the decision what to write of it. Pure: no clock,
+// and no I/O but that of PartitionSettings::store, where users may be. Two states that were given the same records and floor hold the same facts.
 //
 // Why (applied offset, group generation, floor) orders what is written, when serving also reads what is aborted later:
 //  * Events are read committed, up to the last stable offset, so every instance sees the same records at the same
@@ -104,14 +110,21 @@ class PartitionState {
       users_.PrefetchSlot(record.key);
     }
   }
+  // Records of these keys come next: brings back at once whom of their users the store has. Keys are taken for user ids.
+  void LoadAhead(absl::Span<const absl::string_view> keys);
   // Takes in the next record of the partition.
   ApplyOutcome Apply(const LogRecord& record);
   // The reader has seen everything below `position` (control records lie between the last record and it).
   void AdvanceTo(Offset position);
   // Moves the floor; a lower one changes nothing. The users are trimmed by TrimSome.
   void RaiseFloor(Offset floor);
-  // Trims about kTrimUsers users to the floor, or a 256th of all if that is more; false when all are done.
+  // Trims about kTrimUsers users to the floor, or a 256th of all if that is more; false when all are done. First those in
+  // memory, then those in the store; who comes back meanwhile is trimmed then.
   bool TrimSome();
+  // Moves users to the store until some `bytes` less are in memory; see UserTable::Spill.
+  absl::StatusOr<int64_t> Spill(int64_t bytes) { return users_.Spill(bytes); }
+  // Not OK once the store failed to give a user back. The state is of no more use then, and must not be written.
+  const absl::Status& failure() const { return failure_; }
 
   // True when TakeChanges would write something.
   bool dirty() const;
@@ -130,13 +143,17 @@ class PartitionState {
   int64_t record_time_unix_ms() const { return progress_.record_time_unix_ms(); }
   int64_t last_append_time_unix_ms() const { return last_append_time_unix_ms_; }
   const v1::Progress& progress() const { return progress_; }
-  size_t users() const { return users_.size(); }
-  // Memory that the state takes.
+  size_t users() const { return users_.size(); }  // In memory.
+  size_t spilled_users() const { return users_.spilled_users(); }
+  int64_t loads() const { return loads_; }  // Users that came back, since the partition was restored.
+  // Memory that the state takes, and that the users in memory have of it.
   int64_t state_bytes() const;
+  int64_t user_bytes() const { return users_.bytes(); }
   const UserEntry* user(const std::string& user_id) { return users_.Find(user_id); }
 
  private:
   bool IsOld(const LogRecord& record) const;
+  void WelcomeBack(UserEntry& entry);
   void Count(Offset offset, const Event& event);
   // Of segments that are full only the bytes are kept until they are written: many may wait in a backlog.
   void PackFullSegments(Offset begin);
@@ -154,7 +171,10 @@ class PartitionState {
   UserTable users_;
   std::vector<UserEntry*> changed_;   // With `changed` set, each once.
   std::string view_bytes_;            // Where views are put together; keeps its capacity.
-  size_t trim_shard_ = 0;             // The next one to trim; kShards: none.
+  size_t trim_shard_ = 0;             // The next one to trim; kShards: none in memory.
+  enum class SpilledTrim { kFromTheBeginning, kUnderWay, kDone } spilled_trim_ = SpilledTrim::kFromTheBeginning;
+  absl::Status failure_;
+  int64_t loads_ = 0;
   std::map<Offset, PartitionStart::Segment> open_segments_;
   std::map<Offset, int64_t> closed_segments_;
   Offset old_before_offset_;

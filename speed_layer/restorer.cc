@@ -75,9 +75,9 @@ Restorer::~Restorer() {
   }
 }
 
-void Restorer::Begin(PartitionId partition) {
+void Restorer::Begin(PartitionId partition, int64_t budget_bytes) {
   Cancel(partition);
-  jobs_.emplace(partition, std::make_unique<Task>(log_, settings_, partition));
+  jobs_.emplace(partition, std::make_unique<Task>(log_, settings_, partition, budget_bytes));
 }
 
 void Restorer::Cancel(PartitionId partition) {
@@ -115,20 +115,21 @@ absl::StatusOr<std::vector<std::pair<PartitionId, PartitionRestore>>> Restorer::
     (void)ended_.AwaitFor(mutex_, timeout, [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return ends_ > 0; });
     ends_ = 0;
   }
-  for (auto& [partition, task] : jobs_) {
-    if (!task->ended() || task->failure.ok()) continue;
-    const absl::Status failure = task->failure;
-    Begin(partition);
-    return failure;
-  }
   for (auto it = jobs_.begin(); it != jobs_.end();) {
-    if (it->second->ended()) {
+    if (it->second->ended() && it->second->failure.ok()) {
       if (it->second->thread.joinable()) it->second->thread.join();
       done.emplace_back(it->first, it->second->job.TakeResult());
       it = jobs_.erase(it);
     } else {
       ++it;
     }
+  }
+  if (!done.empty()) return done;  // Whatever befell others: they are told of next time.
+  for (auto& [partition, task] : jobs_) {
+    if (!task->ended()) continue;
+    const absl::Status failure = task->failure;
+    Begin(partition, task->budget_bytes);
+    return failure;
   }
   return done;
 }
@@ -161,6 +162,7 @@ void Restorer::Run(Task& task, int max_events) {
 
 void Restorer::RunPieces(absl::Duration timeout, int max_events) {
   for (auto& [partition, task] : jobs_) {
+    if (task->ended()) continue;
     const absl::StatusOr<bool> piece = task->job.RunOnce(timeout, max_events);
     if (!piece.ok()) task->failure = piece.status();
     if (!piece.ok() || *piece) task->stage = Task::Stage::kEnded;

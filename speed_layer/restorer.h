@@ -28,8 +28,8 @@ namespace tributary::speed {
 class RestoreJob {
  public:
   // The arguments are borrowed and must outlive this.
-  RestoreJob(EventLog& log, const PartitionSettings& settings, PartitionId partition)
-      : log_(log), settings_(settings), partition_(partition), restore_(settings, partition) {}
+  RestoreJob(EventLog& log, const PartitionSettings& settings, PartitionId partition, int64_t budget_bytes)
+      : log_(log), settings_(settings), partition_(partition), restore_(settings, partition, budget_bytes) {}
 
   // One piece, waiting at most `timeout` for it; true when that was all. A failure ends the job. DataLoss: a record of
   // the state is unreadable.
@@ -73,24 +73,26 @@ class Restorer {
       : log_(log), settings_(settings), threads_(threads) {}
   ~Restorer();
 
-  // Begins (anew) with a partition that was just assigned.
-  void Begin(PartitionId partition);
+  // Begins (anew) with a partition that was just assigned, whose users may take about so much memory.
+  void Begin(PartitionId partition, int64_t budget_bytes);
   void Cancel(PartitionId partition);
   bool idle() const { return jobs_.empty(); }
   // Of a partition that is being restored: what share of it was read, in [0, 1].
   double Progress(PartitionId partition) const;
 
   // Goes on, waiting at most `timeout` for something to come of it; the partitions that are done, which are forgotten
-  // here. After a failure the partition that it befell begins anew with the next call; those that were done come then,
-  // too. DataLoss: a record of the state is unreadable.
+  // here. A failure comes when nothing is done, and the partition that it befell begins anew with the next call. DataLoss:
+  // a record of the state is unreadable. Internal: the local store failed to give a user back.
   absl::StatusOr<std::vector<std::pair<PartitionId, PartitionRestore>>> Poll(absl::Duration timeout, int max_events);
 
  private:
   struct Task {
-    Task(EventLog& log, const PartitionSettings& settings, PartitionId partition) : job(log, settings, partition) {}
+    Task(EventLog& log, const PartitionSettings& settings, PartitionId partition, int64_t budget)
+        : budget_bytes(budget), job(log, settings, partition, budget) {}
     bool ended() const { return stage == Stage::kEnded; }
 
     enum class Stage { kWaiting, kRunning, kEnded };
+    const int64_t budget_bytes;
     RestoreJob job;
     std::atomic<Stage> stage = Stage::kWaiting;
     std::atomic<bool> cancelled = false;

@@ -1,6 +1,8 @@
 #include "speed_layer/speed_layer.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <utility>
 #include <variant>
 
@@ -22,6 +24,8 @@ constexpr absl::Duration kLongestGathering = absl::Seconds(1);
 constexpr absl::Duration kRestorePollTimeout = absl::Milliseconds(5);
 constexpr absl::Duration kProgressInterval = absl::Milliseconds(100);
 constexpr absl::Duration kLogRestoresAfter = absl::Seconds(5);
+constexpr absl::Duration kSpillRetry = absl::Seconds(10);
+constexpr int64_t kSpillShare = 10;  // Of the budget, at a time.
 constexpr absl::Duration kFloorInterval = absl::Milliseconds(100);
 constexpr absl::Duration kLagInterval = absl::Seconds(5);
 
@@ -43,12 +47,13 @@ bool IsRetriable(const absl::Status& status) {
   }
 }
 
-PartitionSettings SettingsOf(const v1::Config& config) {
+PartitionSettings SettingsOf(const v1::Config& config, LocalStore* store) {
   return {.topics = Topics(config.kafka().topic_prefix()),
           .segment_size = config.kafka().segment_size(),
           .max_facts = static_cast<size_t>(config.speed().max_facts_per_user()),
           .allowed_lateness = absl::Seconds(config.speed().allowed_lateness_seconds()),
-          .instance = config.speed().instance()};
+          .instance = config.speed().instance(),
+          .store = store};
 }
 
 }  // namespace
@@ -64,7 +69,7 @@ SpeedLayer::SpeedLayer(EventLog& log, const Clock& clock, MetricsRegistry& regis
     : log_(log),
       clock_(clock),
       options_(options),
-      settings_(SettingsOf(options.config)),
+      settings_(SettingsOf(options.config, options.store)),
       metrics_(registry),
       floors_(log, settings_.topics.snapshots),
       restorer_(log, settings_, options.restore_threads),
@@ -144,6 +149,8 @@ absl::Status SpeedLayer::Round() {
   NoteBacklog(events.size() >= static_cast<size_t>(options_.max_poll_events));
   TRIBUTARY_RETURN_IF_ERROR(Handle(events));
   Trim();
+  TRIBUTARY_RETURN_IF_ERROR(StoreFailure());
+  TRIBUTARY_RETURN_IF_ERROR(KeepToBudget());
   if (FlushDue() || CheckpointDue()) TRIBUTARY_RETURN_IF_ERROR(Flush());
   if (CheckpointDue()) TRIBUTARY_RETURN_IF_ERROR(Checkpoint());
   MeasureLag();
@@ -180,7 +187,7 @@ absl::Status SpeedLayer::RestoreSome() {
   for (auto& [partition, restore] : *done) {
     absl::Status status = Activate(partition, std::move(restore));
     if (status.ok()) continue;
-    restorer_.Begin(partition);
+    restorer_.Begin(partition, BudgetOfOne());
     first_failure.Update(status);
   }
   if (!first_failure.ok()) return RetryLater(restore_retry_, first_failure);
@@ -235,6 +242,7 @@ absl::Status SpeedLayer::Activate(PartitionId partition, PartitionRestore restor
   metrics_.Restoring(partition).Set(0);
   metrics_.RestoreProgress(partition).Set(1);
   owned.state = std::move(state);
+  owned.counted_loads = 0;
   trimming_ = true;  // The predecessor may have stopped in the middle of it.
   return absl::OkStatus();
 }
@@ -257,6 +265,7 @@ absl::StatusOr<std::vector<LogEvent>> SpeedLayer::PollGroup() {
 absl::Status SpeedLayer::Handle(const std::vector<LogEvent>& events) {
   // Every event is dealt with whatever becomes of the others: they do not come again.
   absl::Status first_failure;
+  if (options_.store != nullptr) LoadAhead(events);
   for (size_t i = 0; i < events.size(); ++i) {
     const LogEvent& event = events[i];
     Prefetch(events, i + 2 * kPrefetchAhead, /*near=*/false);
@@ -278,6 +287,72 @@ absl::Status SpeedLayer::Handle(const std::vector<LogEvent>& events) {
   metrics_.applied.Increment(static_cast<double>(std::exchange(counted_.applied, 0)));
   metrics_.accepted.Increment(static_cast<double>(std::exchange(counted_.accepted, 0)));
   return first_failure;
+}
+
+void SpeedLayer::LoadAhead(const std::vector<LogEvent>& events) {
+  std::map<PartitionState*, std::vector<absl::string_view>> keys;
+  for (const LogEvent& event : events) {
+    const LogRecord* record = std::get_if<LogRecord>(&event);
+    PartitionState* state = record == nullptr ? nullptr : partition(record->source.partition);
+    if (state != nullptr && state->spilled_users() > 0) keys[state].push_back(record->key);
+  }
+  for (const auto& [state, users] : keys) state->LoadAhead(users);
+}
+
+absl::Status SpeedLayer::StoreFailure() const {
+  for (const auto& [partition, owned] : owned_) {
+    if (owned.state) TRIBUTARY_RETURN_IF_ERROR(owned.state->failure());
+  }
+  return absl::OkStatus();
+}
+
+int64_t SpeedLayer::UserBytes() const {
+  int64_t bytes = 0;
+  for (const auto& [partition, owned] : owned_) {
+    if (owned.state) bytes += owned.state->user_bytes();
+  }
+  return bytes;
+}
+
+// Those that are being restored have their share, as if the others kept to theirs.
+int64_t SpeedLayer::BudgetOfOne() const {
+  const int64_t budget = options_.config.speed().memory_budget_bytes();
+  if (options_.store == nullptr || budget == 0) return std::numeric_limits<int64_t>::max();
+  return budget / static_cast<int64_t>(std::max<size_t>(1, owned_.size()));
+}
+
+absl::Status SpeedLayer::KeepToBudget() {
+  const int64_t budget = options_.config.speed().memory_budget_bytes();
+  if (options_.store == nullptr || budget == 0) return absl::OkStatus();
+  if (UserBytes() > budget && HasPassed(clock_.Now(), spill_failed_, kSpillRetry)) {
+    Spill();
+    if (UserBytes() > budget) {  // What is left has changed since it was written.
+      TRIBUTARY_RETURN_IF_ERROR(Flush());
+      Spill();
+    }
+  }
+  metrics_.over_budget_bytes.Set(static_cast<double>(std::max<int64_t>(0, UserBytes() - budget)));
+  return absl::OkStatus();
+}
+
+void SpeedLayer::Spill() {
+  const int64_t budget = options_.config.speed().memory_budget_bytes();
+  const int64_t before = UserBytes();
+  const int64_t excess = before - budget + budget / kSpillShare;
+  absl::Status failure;
+  for (auto& [partition, owned] : owned_) {
+    if (!owned.state || !failure.ok()) continue;
+    const double share = static_cast<double>(owned.state->user_bytes()) / static_cast<double>(before);
+    const absl::StatusOr<int64_t> users = owned.state->Spill(static_cast<int64_t>(std::ceil(share * excess)));
+    failure.Update(users.status());
+    if (users.ok()) metrics_.spills.Increment(static_cast<double>(*users));
+  }
+  if (!failure.ok()) {
+    spill_failed_ = clock_.Now();
+    metrics_.spill_failures.Increment();
+    LOG_EVERY_T(ERROR, 60) << "users stay in memory over the budget: users_bytes=" << UserBytes()
+                           << " memory_budget_bytes=" << budget << " cause=\"" << failure << "\"";
+  }
 }
 
 void SpeedLayer::Prefetch(const std::vector<LogEvent>& events, size_t index, bool near) {
@@ -340,9 +415,10 @@ absl::Status SpeedLayer::Assign(const Assigned& assigned) {
       return absl::FailedPreconditionError(absl::StrCat("the consumer group is used for another topic too: group=", Group(),
                                                         " topic=", source.topic));
     }
-    Owned& owned = owned_[source.partition];
-    owned = {.group_generation = assigned.group_generation, .assigned_at = clock_.Now()};
-    restorer_.Begin(source.partition);
+    owned_[source.partition] = {.group_generation = assigned.group_generation, .assigned_at = clock_.Now()};
+  }
+  for (const TopicPartition& source : assigned.partitions) {
+    restorer_.Begin(source.partition, BudgetOfOne());
     metrics_.Restoring(source.partition).Set(1);
     metrics_.RestoreProgress(source.partition).Set(0);
     LOG(INFO) << "partition assigned: partition=" << Value(source.partition)
@@ -368,6 +444,7 @@ absl::Status SpeedLayer::Revoke(const Revoked& revoked) {
     metrics_.LagSeconds(source.partition).Set(0);
     metrics_.Users(source.partition).Set(0);
     metrics_.StateBytes(source.partition).Set(0);
+    metrics_.SpilledUsers(source.partition).Set(0);
     metrics_.Restoring(source.partition).Set(0);
     metrics_.RestoreProgress(source.partition).Set(0);
     LOG(INFO) << "partition " << (revoked.lost ? "lost" : "revoked") << ": partition=" << Value(source.partition);
@@ -406,6 +483,7 @@ bool SpeedLayer::FlushDue() const {
 }
 
 absl::Status SpeedLayer::Flush() {
+  TRIBUTARY_RETURN_IF_ERROR(StoreFailure());
   bool dirty = !side_records_.empty();
   for (auto& [partition, owned] : owned_) dirty |= owned.state && owned.state->dirty();
   flush_pending_ = dirty;
@@ -504,7 +582,7 @@ absl::Status SpeedLayer::Abandon(absl::Status cause) {
     owned.state.reset();
     owned.touched = false;
     owned.assigned_at = clock_.Now();
-    restorer_.Begin(partition);
+    restorer_.Begin(partition, BudgetOfOne());
     metrics_.Restoring(partition).Set(1);
     metrics_.RestoreProgress(partition).Set(0);
   }
@@ -520,6 +598,9 @@ void SpeedLayer::MeasureLag() {
     owned.measured_at = now;
     metrics_.Users(partition).Set(static_cast<double>(owned.state->users()));
     metrics_.StateBytes(partition).Set(static_cast<double>(owned.state->state_bytes()));
+    metrics_.SpilledUsers(partition).Set(static_cast<double>(owned.state->spilled_users()));
+    const int64_t loads = owned.state->loads();
+    metrics_.loads.Increment(static_cast<double>(loads - std::exchange(owned.counted_loads, loads)));
     const absl::StatusOr<OffsetRange> range = log_.Offsets(EventsOf(partition), Isolation::kCommitted);
     if (!range.ok()) return;  // A measurement, not a promise; the broker's absence shows elsewhere.
     const int64_t lag = std::max<int64_t>(0, Value(range->end) - Value(owned.state->applied()));

@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "common/clock/clock.h"
 #include "common/event_log/event_log.h"
+#include "common/local_store/local_store.h"
 #include "common/metrics/metrics.h"
 #include "speed_layer/floor_follower.h"
 #include "speed_layer/partition_state.h"
@@ -43,6 +44,11 @@ namespace tributary::speed {
 // A failed write, an aborted transaction or a lost membership leaves the state in doubt: the transaction is aborted,
 // the state of every partition thrown away and restored.
 //
+// Memory:  users beyond SpeedConfig::memory_budget_bytes go to Options::store, those first that are idle longest. When it
+// cannot take them (a full disk) they stay in memory, over the budget, which the log, over_budget_bytes and
+// spill_failures_total say; it is tried again every 10 s. When it cannot give one back the instance ends, and the next
+// restores all from Kafka: nothing is lost either way.
+//
 // Limits:  10,000 records a poll, 1,000,000 events in a transaction; retries wait up to 2 s and give up after
 // Options::give_up_after. Threads: not thread-safe; one thread calls everything. Restoring has threads of its own.
 class SpeedLayer {
@@ -50,6 +56,8 @@ class SpeedLayer {
   struct Options {
     v1::Config config;  // Complete, as of LoadConfig; speed.instance names this instance.
     absl::Duration give_up_after = absl::Minutes(5);
+    // Where users go when memory_budget_bytes is reached; null: all stay in memory. Borrowed, must outlive the layer.
+    LocalStore* store = nullptr;
     absl::Duration poll_timeout = absl::Milliseconds(50);  // How long a round waits for events.
     int max_poll_events = 10'000;                          // As many at once say that there is a backlog.
     uint64_t retry_seed = std::random_device()();          // How long retries wait is drawn from this.
@@ -68,7 +76,7 @@ class SpeedLayer {
 
   // One round: restore a piece, read, apply, write, commit when it is time. What can be retried is retried in later
   // rounds. FailedPrecondition: fenced, fatal, or the topic was created anew; DataLoss: the stored state is unreadable;
-  // any error means that this instance is at its end. Destroy it.
+  // Internal: the local store failed to give users back; any error means that this instance is at its end. Destroy it.
   absl::Status RunOnce();
   // How long the caller should wait before the next round: more than zero only after a failure.
   absl::Duration delay() const;
@@ -90,6 +98,7 @@ class SpeedLayer {
     absl::Time assigned_at;
     bool touched = false;  // In the open transaction.
     absl::Time measured_at = absl::InfinitePast();
+    int64_t counted_loads = 0;  // In the metric.
   };
 
   SpeedLayer(EventLog& log, const Clock& clock, MetricsRegistry& registry, const Options& options);
@@ -107,6 +116,7 @@ class SpeedLayer {
   absl::StatusOr<std::vector<LogEvent>> PollGroup();
   std::string Group() const;
   absl::Status Handle(const std::vector<LogEvent>& events);
+  void LoadAhead(const std::vector<LogEvent>& events);
   void Prefetch(const std::vector<LogEvent>& events, size_t index, bool near);
   void Apply(const LogRecord& record);
   ProduceRecord DeadLetterRecord(v1::DeadLetter letter);
@@ -117,6 +127,13 @@ class SpeedLayer {
 
   void NoteBacklog(bool more_waits);
   void Trim();
+  int64_t BudgetOfOne() const;
+  // Not OK once a user could not be brought back from the store: nothing may be written any more.
+  absl::Status StoreFailure() const;
+  // Moves users to the store, after writing them if need be, until the budget is kept.
+  absl::Status KeepToBudget();
+  void Spill();
+  int64_t UserBytes() const;
   bool FlushDue() const;
   absl::Status Flush();
   bool CheckpointDue() const;
@@ -160,6 +177,7 @@ class SpeedLayer {
 
   absl::Time floors_polled_ = absl::InfinitePast();
   absl::Time restores_reported_ = absl::InfinitePast();
+  absl::Time spill_failed_ = absl::InfinitePast();
   RetryDelay retry_;         // Of rounds.
   RetryDelay floors_retry_;  // Neither following floors nor restoring holds up what flows.
   RetryDelay restore_retry_;

@@ -27,6 +27,12 @@ SpeedMetrics::SpeedMetrics(MetricsRegistry& registry)
       retries(registry.AddCounter("tributary_speed_retries_total", "Failures that were retried")),
       left_out(registry.AddCounter("tributary_speed_dead_letters_without_original_total",
                                    "Dead letters whose original bytes were too large for the topic")),
+      spills(registry.AddCounter("tributary_speed_spills_total", "Users moved to the local store")),
+      loads(registry.AddCounter("tributary_speed_loads_total", "Users that came back from the local store")),
+      spill_failures(registry.AddCounter("tributary_speed_spill_failures_total",
+                                         "Attempts to move users to the local store that failed")),
+      over_budget_bytes(registry.AddGauge("tributary_speed_over_budget_bytes",
+                                          "Memory that users take beyond the budget when the local store fails")),
       checkpoint_seconds(registry.AddHistogram("tributary_speed_checkpoint_seconds",
                                                "From the start of a checkpoint to its commit", kSecondsBounds)),
       restore_seconds(registry.AddHistogram("tributary_speed_restore_seconds",
@@ -58,6 +64,10 @@ Gauge& SpeedMetrics::Users(PartitionId partition) {
 
 Gauge& SpeedMetrics::StateBytes(PartitionId partition) {
   return registry_.AddGauge("tributary_speed_state_bytes", "Memory that users and open counts take", Labels(partition));
+}
+
+Gauge& SpeedMetrics::SpilledUsers(PartitionId partition) {
+  return registry_.AddGauge("tributary_speed_spilled_users", "Users in the local store", Labels(partition));
 }
 
 Gauge& SpeedMetrics::Restoring(PartitionId partition) {

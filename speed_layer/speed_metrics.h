@@ -20,6 +20,7 @@ class SpeedMetrics {
   Gauge& LagSeconds(PartitionId partition);
   Gauge& Users(PartitionId partition);
   Gauge& StateBytes(PartitionId partition);
+  Gauge& SpilledUsers(PartitionId partition);
   // 1 while the partition is being restored, else 0.
   Gauge& Restoring(PartitionId partition);
   // What share of it was read back, in [0, 1].
@@ -35,6 +36,10 @@ class SpeedMetrics {
   Counter& gaps;      // Partitions that lost events to retention.
   Counter& retries;   // Failures that were retried.
   Counter& left_out;  // Dead letters whose original bytes did not fit through the broker.
+  Counter& spills;    // Users moved to the local store.
+  Counter& loads;     // Users that came back.
+  Counter& spill_failures;
+  Gauge& over_budget_bytes;  // What users take beyond the budget, since the store cannot take them.
   Histogram& checkpoint_seconds;
   Histogram& restore_seconds;
 

@@ -21,6 +21,8 @@
 namespace tributary {
 namespace {
 
+constexpr int64_t kLeastMemoryBudget = 64 << 10;  // Of the speed layer.
+
 using google::protobuf::TextFormat;
 
 // Keeps the first error: the rest follow from it.
@@ -268,6 +270,7 @@ v1::Config DefaultConfig() {
   speed->set_max_facts_per_user(4096);
   speed->set_allowed_lateness_seconds(86400);
   speed->set_session_timeout_ms(10000);
+  speed->set_local_store_dir("tributary-local");
 
   auto* serving = config.mutable_serving();
   serving->set_listen_address("127.0.0.1:8470");
@@ -366,6 +369,7 @@ absl::Status ValidateConfig(const v1::Config& config) {
       {"speed.checkpoint_ms", double(speed.checkpoint_ms()), 10, 10000},
       {"speed.max_facts_per_user", double(speed.max_facts_per_user()), 64, 1 << 20},
       {"speed.allowed_lateness_seconds", double(speed.allowed_lateness_seconds()), 0, 86400.0 * 365},
+      {"speed.memory_budget_bytes", double(speed.memory_budget_bytes()), 0, 1e15},
       {"speed.session_timeout_ms", double(speed.session_timeout_ms()), 500, 300000},
       {"serving.stale_after_seconds", double(serving.stale_after_seconds()), 1, 86400},
       {"serving.snapshot_poll_ms", double(serving.snapshot_poll_ms()), 10, 60000},
@@ -382,6 +386,11 @@ absl::Status ValidateConfig(const v1::Config& config) {
   if ((kafka.segment_size() & (kafka.segment_size() - 1)) != 0) {
     return absl::InvalidArgumentError(absl::StrCat("configuration out of range: field=kafka.segment_size value=",
                                                    kafka.segment_size(), " allowed=a power of two"));
+  }
+  if (speed.memory_budget_bytes() != 0 && speed.memory_budget_bytes() < kLeastMemoryBudget) {
+    return absl::InvalidArgumentError(absl::StrCat("configuration out of range: field=speed.memory_budget_bytes value=",
+                                                   speed.memory_budget_bytes(), " allowed=0 or ", kLeastMemoryBudget,
+                                                   " and more"));
   }
   if (batch.ials().dimensions() % 8 != 0) {
     return absl::InvalidArgumentError(absl::StrCat("configuration out of range: field=batch.ials.dimensions value=",

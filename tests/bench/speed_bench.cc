@@ -57,6 +57,7 @@ struct Options {
   bool steps = false;
   bool live = false;
   bool scale = false;
+  bool budget = false;
 };
 
 // ---- events ---------------------------------------------------------------------------------------------------------
@@ -167,11 +168,14 @@ class World {
     CHECK(status.ok()) << status;
   }
 
-  std::unique_ptr<integration::Process> StartSpeed(const std::string& instance, bool pinned) {
+  // `memory_budget`: bytes; 0: none.
+  std::unique_ptr<integration::Process> StartSpeed(const std::string& instance, bool pinned, int64_t memory_budget = 0) {
     std::vector<std::string> command;
     if (pinned) command = {"/usr/bin/taskset", "-c", absl::StrCat(kMeasuredCore)};
     for (const std::string& part : {std::string(TRIBUTARY_BIN_DIR "/tributary-speed"), std::string("--config"),
-                                    config_path_, std::string("--instance"), instance}) {
+                                    config_path_, std::string("--instance"), instance,
+                                    std::string("--memory-budget"), absl::StrCat(memory_budget), std::string("--set"),
+                                    absl::StrCat("speed { local_store_dir: '", dir_.Join("local"), "' }")}) {
       command.push_back(part);
     }
     return std::make_unique<integration::Process>(command, dir_.Join(instance + ".log"));
@@ -484,6 +488,44 @@ void MeasureThroughput(const Options& options, bool zipf, Report& report) {
   if (options.steps) MeasureSteps(world, suffix, report);
 }
 
+// What the users of the first partition take in memory when all events are applied.
+int64_t UserBytes(World& world) {
+  const speed::PartitionSettings settings{.topics = world.topics(),
+                                          .segment_size = 1024,
+                                          .max_facts = 4096,
+                                          .allowed_lateness = absl::Hours(24),
+                                          .instance = "bytes"};
+  speed::PartitionState state(settings, PartitionId{0}, {});
+  auto reader = world.log().OpenReader(Isolation::kCommitted);
+  CHECK(reader.ok()) << reader.status();
+  CHECK((*reader)->Start({world.topics().events, PartitionId{0}}, Offset{0}).ok());
+  for (bool ended = false; !ended;) {
+    const auto events = (*reader)->Poll(absl::Seconds(1), 10'000);
+    CHECK(events.ok()) << events.status();
+    for (const LogEvent& event : *events) {
+      if (const auto* record = std::get_if<LogRecord>(&event)) {
+        state.Apply(*record);
+      } else {
+        ended = true;
+      }
+    }
+    state.TakeChanges([](ProduceRecord) {});
+    state.TakeCounts([](ProduceRecord) {});
+  }
+  return state.user_bytes();
+}
+
+// A quarter of what the users take, the rest on disk.
+void MeasureBudget(const Options& options, Report& report) {
+  World world(1);
+  Fill(world, options, /*zipf=*/true);
+  const int64_t bytes = UserBytes(world);
+  report.Add("user_bytes", static_cast<double>(bytes), "bytes");
+  const Drained drained = Drain(world, world.Group(), Together(world.StartSpeed("speed-0", true, bytes / 4)));
+  report.Add("events_per_s_quarter_in_memory", drained.events_per_second, "1/s");
+  report.Add("cpu_s_per_million_quarter_in_memory", drained.cpu_seconds_per_million, "s");
+}
+
 // Users whose events come close together, as sessions do; then kill -9 and start again.
 void MeasureLiveUsers(const Options& options, Report& report) {
   constexpr int kBlock = 1000;
@@ -549,6 +591,7 @@ void Run(const Options& options) {
     for (const bool zipf : {true, false}) MeasureThroughput(options, zipf, report);
     CHECK_EQ(sched_setaffinity(0, sizeof(everywhere), &everywhere), 0);
   }
+  if (options.budget) MeasureBudget(options, report);
   if (options.live) MeasureLiveUsers(options, report);
   if (options.scale) MeasureScale(options, report);
 }
@@ -568,7 +611,7 @@ int main(int argc, char** argv) {
   app.add_option("--peer", options.peer, "class path of StreamsPeer (peers/kafka_streams/build.sh prints it)");
   app.add_option("--parts", parts, "what to measure; all unless said")
       ->delimiter(',')
-      ->check(CLI::IsMember({"throughput", "steps", "live", "scale"}));
+      ->check(CLI::IsMember({"throughput", "steps", "live", "scale", "budget"}));
   app.add_flag("--smoke", smoke, "few events, no peer");
   CLI11_PARSE(app, argc, argv);
   if (smoke) {
@@ -582,5 +625,6 @@ int main(int argc, char** argv) {
   options.steps = wanted("steps");
   options.live = wanted("live");
   options.scale = wanted("scale");
+  options.budget = wanted("budget");
   tributary::bench::Run(options);
 }

@@ -18,14 +18,16 @@ constexpr int kImportLines = 12;
 
 class Planner {
  public:
-  explicit Planner(uint64_t seed) : random_(seed), events_(random_, kUsers, kItems) {}
+  // Every other world has little memory; in half of them the disk that takes its place fills up, too.
+  explicit Planner(uint64_t seed)
+      : random_(seed), events_(random_, kUsers, kItems), memory_(seed % 2 != 0 ? 0 : seed % 4 != 0 ? 1 : 2) {}
 
   std::vector<Step> Make() {
     for (int item = 0; item < kItems; ++item) {
       if (!OneIn(4)) Item(item);
     }
     for (int slot = 0; slot < kSpeedSlots; ++slot) {
-      if (!OneIn(3)) Do({Action::kStartSpeed, slot});
+      if (!OneIn(3)) Do({Action::kStartSpeed, slot, 0, memory_});
     }
     if (OneIn(2)) Do({Action::kImport, 0, Pick(kImportFiles)});
     // Every world has its own weather: mostly one kind of fault, all of them, or hardly any.
@@ -73,7 +75,7 @@ class Planner {
   void Layers() {
     for (int slot = 0; slot < kSpeedSlots; ++slot) {
       if (!OneIn(3)) Do({Action::kSpeed, slot});
-      if (OneIn(30)) Do({Action::kStartSpeed, slot});
+      if (OneIn(30)) Do({Action::kStartSpeed, slot, 0, memory_});
     }
     for (int replica = 0; replica < kReplicas; ++replica) {
       if (OneIn(3)) Do({Action::kFollow, replica});
@@ -150,7 +152,7 @@ class Planner {
       case 0:
         return Do({Action::kCrashSpeed, slot});
       case 1:  // Both go on under one name.
-        Do({Action::kStartSpeed, slot});
+        Do({Action::kStartSpeed, slot, 0, memory_});
         return Do({Action::kZombie});
       case 2:
       case 3:
@@ -255,7 +257,7 @@ class Planner {
     for (int replica = 0; replica < kReplicas; ++replica) AskAll(replica);
     for (int slot = 0; slot < kSpeedSlots; ++slot) {
       Do({Action::kCrashSpeed, slot});
-      Do({Action::kStartSpeed, slot});
+      Do({Action::kStartSpeed, slot, 0, memory_});
     }
     SpeedRounds(2);
   }
@@ -297,6 +299,7 @@ class Planner {
 
   std::mt19937_64 random_;
   reference::RandomEvents events_;
+  const int64_t memory_;  // Of instances of the speed layer, a SpeedFleet::Memory.
   std::vector<Step> steps_;
   int64_t now_ = kBegin;
   int64_t calm_ = 1;

@@ -165,7 +165,7 @@ absl::Status World::SettleSpeed() {
         any = true;
       }
     }
-    if (!any) speed_.Start(0);
+    if (!any) speed_.Start(0, SpeedFleet::Memory::kAll);
     LetTimePass(absl::Milliseconds(20));
     lacks = WhatSpeedLacks();
     resting = lacks.empty() ? resting + 1 : 0;

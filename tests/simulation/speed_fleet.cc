@@ -13,18 +13,26 @@ constexpr size_t kMaxZombies = 3;
 
 std::string SpeedFleet::InstanceName(int slot) { return absl::StrCat("instance-", slot); }
 
-bool SpeedFleet::Start(int slot) {
-  Instance& layer = slots_[static_cast<size_t>(slot)];
-  if (layer != nullptr) {
-    zombies_.push_back(std::exchange(layer, nullptr));
+bool SpeedFleet::Start(int slot, Memory memory) {
+  Instance& instance = slots_[static_cast<size_t>(slot)];
+  if (instance != nullptr) {
+    zombies_.push_back(std::exchange(instance, nullptr));
     if (zombies_.size() > kMaxZombies) zombies_.pop_front();
   }
-  speed::SpeedLayer::Options options{
-      .config = config_, .poll_timeout = absl::ZeroDuration(), .retry_seed = 1, .restore_threads = 0};
+  auto machine = std::make_shared<Machine>();
+  machine->memory = memory;
+  speed::SpeedLayer::Options options{.config = config_,
+                                     .store = &machine->store,
+                                     .poll_timeout = absl::ZeroDuration(),
+                                     .retry_seed = 1,
+                                     .restore_threads = 0};
   options.config.mutable_speed()->set_instance(InstanceName(slot));
+  if (memory != Memory::kAll) options.config.mutable_speed()->set_memory_budget_bytes(1);
   auto opened = speed::SpeedLayer::Open(log_, clock_, metrics_, options);
-  if (opened.ok()) layer = *std::move(opened);
-  return layer != nullptr;
+  if (!opened.ok()) return false;
+  machine->layer = *std::move(opened);
+  instance = std::move(machine);
+  return true;
 }
 
 absl::Status SpeedFleet::Excuse(const absl::Status& status) {
@@ -35,7 +43,9 @@ absl::Status SpeedFleet::Excuse(const absl::Status& status) {
 
 absl::Status SpeedFleet::RoundOf(const Instance& instance, bool* end) {
   if (!in_round_.insert(instance.get()).second) return absl::OkStatus();
-  const absl::Status status = instance->RunOnce();
+  ++instance->rounds;
+  instance->store.SetFull(instance->memory == Memory::kDiskFull && instance->rounds % 2 == 0);
+  const absl::Status status = instance->layer->RunOnce();
   in_round_.erase(instance.get());
   *end = !status.ok();
   return Excuse(status);
@@ -46,7 +56,7 @@ absl::Status SpeedFleet::Round(int slot) {
   if (instance == nullptr) return absl::OkStatus();
   bool end = false;
   const absl::Status status = RoundOf(instance, &end);
-  if (end && layer(slot) == instance.get()) slots_[static_cast<size_t>(slot)] = nullptr;
+  if (end && slots_[static_cast<size_t>(slot)] == instance) slots_[static_cast<size_t>(slot)] = nullptr;
   return status;
 }
 
@@ -63,9 +73,9 @@ absl::Status SpeedFleet::ZombieRound() {
 void SpeedFleet::Stop(int slot) {
   const Instance instance = slots_[static_cast<size_t>(slot)];  // Crashes, too, may come while it stops.
   if (instance == nullptr || !in_round_.insert(instance.get()).second) return;
-  (void)instance->Stop();  // What it could not commit, its successor applies again.
+  (void)instance->layer->Stop();  // What it could not commit, its successor applies again.
   in_round_.erase(instance.get());
-  if (layer(slot) == instance.get()) Crash(slot);
+  if (slots_[static_cast<size_t>(slot)] == instance) Crash(slot);
 }
 
 void SpeedFleet::ExpireTransactions(int slot) {
@@ -73,7 +83,7 @@ void SpeedFleet::ExpireTransactions(int slot) {
 }
 
 void SpeedFleet::Crash(int slot) {
-  if (!in_round_.contains(layer(slot))) slots_[static_cast<size_t>(slot)] = nullptr;
+  if (!in_round_.contains(slots_[static_cast<size_t>(slot)].get())) slots_[static_cast<size_t>(slot)] = nullptr;
 }
 
 void SpeedFleet::BuryTheDead() {

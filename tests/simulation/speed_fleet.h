@@ -13,6 +13,7 @@
 #include "speed_layer/speed_layer.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_event_log.h"
+#include "tests/fakes/fake_local_store.h"
 #include "tests/simulation/plan.h"
 
 namespace tributary::simulation {
@@ -25,8 +26,14 @@ class SpeedFleet {
   SpeedFleet(FakeEventLog& log, const FakeClock& clock, v1::Config config)
       : log_(log), clock_(clock), config_(std::move(config)) {}
 
+  // How much of its users an instance keeps in memory.
+  enum class Memory {
+    kAll,
+    kNone,      // But for those that changed since they were written.
+    kDiskFull,  // As kNone, but the disk for the others is full every other time.
+  };
   // Answers whether it is up: the broker may be away.
-  bool Start(int slot);
+  bool Start(int slot, Memory memory);
   absl::Status Round(int slot);
   absl::Status ZombieRound();
   void Stop(int slot);
@@ -34,14 +41,24 @@ class SpeedFleet {
   // Ends the zombies, and what the broker keeps for instances that are gone.
   void BuryTheDead();
 
-  speed::SpeedLayer* layer(int slot) { return slots_[static_cast<size_t>(slot)].get(); }
+  speed::SpeedLayer* layer(int slot) {
+    const Instance& instance = slots_[static_cast<size_t>(slot)];
+    return instance == nullptr ? nullptr : instance->layer.get();
+  }
   std::string Group() const { return config_.speed().group(); }
   static std::string InstanceName(int slot);
   // The broker's time limit for what the instance of the slot has open.
   void ExpireTransactions(int slot);
 
  private:
-  using Instance = std::shared_ptr<speed::SpeedLayer>;  // Shared by its slot and its round.
+  // An instance and its disk.
+  struct Machine {
+    FakeLocalStore store;
+    Memory memory = Memory::kAll;
+    int64_t rounds = 0;
+    std::unique_ptr<speed::SpeedLayer> layer;
+  };
+  using Instance = std::shared_ptr<Machine>;  // Shared by its slot and its round.
 
   // One round, unless the instance stands still in the middle of one. `*end`: it is at its end.
   absl::Status RoundOf(const Instance& instance, bool* end);
@@ -54,7 +71,7 @@ class SpeedFleet {
   MetricsRegistry metrics_;
   std::array<Instance, kSpeedSlots> slots_;
   std::deque<Instance> zombies_;
-  std::set<const speed::SpeedLayer*> in_round_;
+  std::set<const Machine*> in_round_;
 };
 
 }  // namespace tributary::simulation

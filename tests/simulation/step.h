@@ -19,7 +19,7 @@ enum class Action {
   kRule,          // [-; -; -; v1::Rule] An operator's rule; without an action it is deleted.
   kUser,          // [-; -; -; v1::UserRecord]
   kSpeed,         // [slot] One round of an instance of the speed layer.
-  kStartSpeed,    // [slot] An instance is started. Where one is alive already, that one goes on as a zombie.
+  kStartSpeed,    // [slot; -; its SpeedFleet::Memory] An instance is started. Where one is alive already, that one goes on as a zombie.
   kBatch,         // [-; steps of this list to do after each of its own steps; stops when asked the `more`th time, 0: does not]
   kActivate,      // [-; which of the retained generations] Forward or back.
   kFollow,        // [replica] One round of following the topics.

@@ -106,7 +106,7 @@ absl::Status World::Do(const Step& step) {
       return status;
     }
     case Action::kStartSpeed:
-      speed_.Start(slot);
+      speed_.Start(slot, static_cast<SpeedFleet::Memory>(step.more));
       return absl::OkStatus();
     case Action::kBatch:
     case Action::kDiskFull:

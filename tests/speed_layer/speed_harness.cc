@@ -49,6 +49,7 @@ void SpeedHarness::Announce(const v1::SnapshotAnnouncement& announcement) {
 
 absl::StatusOr<std::unique_ptr<SpeedLayer>> SpeedHarness::Open(const std::string& instance) {
   SpeedLayer::Options options{.config = config,
+                              .store = config.speed().memory_budget_bytes() > 0 ? &store : nullptr,
                               .poll_timeout = absl::ZeroDuration(),
                               .max_poll_events = max_poll_events,
                               .restore_threads = restore_threads};

@@ -15,6 +15,7 @@
 #include "speed_layer/speed_layer.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_event_log.h"
+#include "tests/fakes/fake_local_store.h"
 #include "tests/speed_layer/test_events.h"
 #include "tributary/v1/dead_letter.pb.h"
 
@@ -70,6 +71,7 @@ class SpeedHarness {
   v1::Config config;
   int max_poll_events = 10'000;
   int restore_threads = 0;
+  FakeLocalStore store;  // Of all instances, with a memory budget in `config`.
   FakeClock clock;         // Of the instances: each round moves it.
   FakeClock broker_clock;  // Each published event moves it by 1 ms, so that append times depend on nothing else.
   FakeEventLog log{broker_clock};

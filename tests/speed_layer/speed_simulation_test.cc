@@ -37,6 +37,7 @@ class Simulation {
       : harness_(kPartitions), random_(seed), seed_(seed), floors_(floors), layers_(2) {
     harness_.config.mutable_speed()->set_checkpoint_ms(40);
     if (Pick(2)) harness_.max_poll_events = 1 + Pick(4);  // There is a backlog most of the time.
+    if (Pick(2)) harness_.config.mutable_speed()->set_memory_budget_bytes(Pick(2) ? 1 : 4000);
   }
 
   void Run() {

@@ -98,6 +98,7 @@ INSTANTIATE_TEST_SUITE_P(
                       OutOfRange{"batch { gate { max_growth: 0.9 } }", "batch.gate.max_growth"},
                       OutOfRange{"batch { kind_weights { kind: VIEW weight: -1 } }", "batch.kind_weights"},
                       OutOfRange{"speed { checkpoint_ms: 9 }", "speed.checkpoint_ms"},
+                      OutOfRange{"speed { memory_budget_bytes: 1000 }", "speed.memory_budget_bytes"},
                       OutOfRange{"serving { snapshot_poll_ms: 9 }", "serving.snapshot_poll_ms"},
                       OutOfRange{"merge { session_weight: inf }", "merge.session_weight"},
                       OutOfRange{"merge { category_effects { kind: VIEW strength: 1 } }", "merge.category_effects"}));
