@@ -300,7 +300,7 @@ int main(int argc, char** argv) {
     MeasureServed("rsc15",
                   ReadSessions("rsc15-100k/yoochoose-clicks-100k_train_full.txt.zst",
                                "rsc15-100k/yoochoose-clicks-100k_test.txt.zst"),
-                  20, smoke, report);
+                  20, report);
   }
   return 0;
 }
