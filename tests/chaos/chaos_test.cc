@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <limits>
 #include <map>
 #include <memory>
@@ -24,8 +25,10 @@
 #include "absl/time/clock.h"
 #include "glog/logging.h"
 #include "tests/chaos/broker.h"
+#include "tests/chaos/topic_admin.h"
 #include "tests/chaos/traffic.h"
 #include "tests/integration/installation.h"
+#include "tests/reference/random_events.h"
 #include "tests/reference/reference.h"
 #include "tests/reference/seed.h"
 #include "tributary/v1/dead_letter.pb.h"
@@ -96,7 +99,7 @@ class ChaosTest : public ::testing::Test {
 
   // One fault, and what a supervisor would do after it.
   void Fault() {
-    const auto kind = Pick(8);
+    const auto kind = Pick(9);
     const auto instance = static_cast<size_t>(Pick(2));
     switch (kind) {
       case 0:
@@ -127,6 +130,9 @@ class ChaosTest : public ::testing::Test {
         break;
       case 7:
         KillBatch();
+        break;
+      case 8:
+        DeleteLocalStore();
         break;
     }
     Supervise();
@@ -170,8 +176,40 @@ class ChaosTest : public ::testing::Test {
     process.Wait();
   }
 
+  // The second one has so little memory that most users are on its disk.
   std::unique_ptr<Process> StartSpeed(int instance) {
-    return installation_.StartSpeed(absl::StrCat("speed-", instance));
+    std::vector<std::string> arguments;
+    if (instance == 1) {
+      arguments = {"--memory-budget", "64K", "--set", absl::StrCat("speed { local_store_dir: '", LocalStoreDir(), "' }")};
+    }
+    return installation_.StartSpeed(absl::StrCat("speed-", instance), arguments);
+  }
+  std::string LocalStoreDir() const { return installation_.dir() + "/local"; }
+
+  // The directory is a cache, which an operator may delete.
+  void DeleteLocalStore() {
+    LOG(INFO) << "chaos: the local store of speed-1 is deleted";
+    std::filesystem::remove_all(LocalStoreDir());
+  }
+
+  // Serving and both instances go on with one partition more, on which there is something at once.
+  void AddPartition() {
+    LOG(INFO) << "chaos: a partition is added";
+    for (const char* topic : {"speed-views", "live-counts", "events"}) {
+      AddPartitions(broker_->address(), installation_.topic(topic), kPartitions + 1);
+    }
+    auto producer = installation_.log().OpenProducer();
+    ASSERT_TRUE(producer.ok()) << producer.status();
+    reference::RandomEvents events(random_, 40, 60);
+    for (int i = 0; i < 300; ++i) {
+      const auto produced =
+          (*producer)->Produce({.topic = installation_.topic("events"),
+                                .partition = PartitionId{kPartitions},
+                                .key = "",
+                                .value = events.Value(events.User(), absl::ToUnixMillis(absl::Now()))},
+                               absl::Seconds(30));
+      ASSERT_TRUE(produced.ok()) << produced.status();
+    }
   }
 
   // Starts what has ended, as systemd would.
@@ -286,6 +324,7 @@ TEST_F(ChaosTest, NothingIsLostOrCountedTwiceWhateverIsKilled) {
     for (int64_t fault = 1; fault <= faults; ++fault) {
       const int64_t at = (fault - 1) * kEventsPerFault + Pick(kEventsPerFault);
       Await("more traffic", [&] { return traffic.sent() >= at || traffic.done(); });
+      if (fault == (faults + 1) / 2) AddPartition();
       Fault();
     }
     Await("the end of the traffic", [&] { return traffic.done(); });
@@ -307,6 +346,35 @@ TEST_F(ChaosTest, NothingIsLostOrCountedTwiceWhateverIsKilled) {
   });
   ExpectTotals(reference);
   ExpectSuppressed(reference);
+}
+
+// Offsets begin anew: what is known of the old ones would be applied to others.
+TEST_F(ChaosTest, ATopicMadeAnewStopsTheInstancesLoudly) {
+  Start();
+  {
+    Traffic traffic(installation_.log(), {.topic = installation_.topic("events"),
+                                          .partitions = kPartitions,
+                                          .seed = seed_,
+                                          .events = 200,
+                                          .bot_events = 0});
+    Await("the traffic", [&] { return traffic.done(); });
+  }
+  installation_.AwaitCaughtUp();
+  const std::string events = installation_.topic("events");
+  DeleteTopic(broker_->address(), events);
+  Await("the topic is there anew", [&] {
+    return installation_.log().CreateTopics({TopicOptions{.name = events, .partitions = kPartitions}}).ok() &&
+           installation_.log().PartitionCount(events).ok();
+  });
+  for (size_t i = 0; i < speed_.size(); ++i) {
+    Await("an instance ends", [&] { return !speed_[i]->Running(); });
+    EXPECT_NE(speed_[i]->Wait(), 0);
+    EXPECT_THAT(speed_[i]->Log(), ::testing::HasSubstr("created anew"));
+    speed_[i] = StartSpeed(static_cast<int>(i));  // And the next one does as well.
+    Await("its successor ends", [&] { return !speed_[i]->Running(); });
+    EXPECT_NE(speed_[i]->Wait(), 0);
+  }
+  EXPECT_TRUE(serving_->Running());
 }
 
 }  // namespace

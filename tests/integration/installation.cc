@@ -110,7 +110,7 @@ bool Process::Running() {
 std::string Process::Log() const { return ReadText(log_path_); }
 
 Installation::Installation(const std::string& name, int partitions, int checkpoint_ms)
-    : dir_("tributary-" + name), partitions_(partitions) {
+    : dir_("tributary-" + name) {
   std::filesystem::create_directory(dir_.Join("snapshots"));
   std::filesystem::create_directory(dir_.Join("history"));
   address_ = absl::StrCat("127.0.0.1:", FreePort());
@@ -156,10 +156,11 @@ std::unique_ptr<Process> Installation::StartBatch() {
                                    dir_.Join("batch.log"));
 }
 
-std::unique_ptr<Process> Installation::StartSpeed(const std::string& instance) {
-  return std::make_unique<Process>(
-      std::vector<std::string>{Binary("tributary-speed"), "--config", config_path_, "--instance", instance},
-      dir_.Join(instance + ".log"));
+std::unique_ptr<Process> Installation::StartSpeed(const std::string& instance,
+                                                  const std::vector<std::string>& arguments) {
+  std::vector<std::string> command = {Binary("tributary-speed"), "--config", config_path_, "--instance", instance};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return std::make_unique<Process>(command, dir_.Join(instance + ".log"));
 }
 
 std::unique_ptr<Process> Installation::StartServing() {
@@ -243,7 +244,8 @@ void Installation::AwaitGeneration(int64_t generation) {
 }
 
 void Installation::AwaitCaughtUp() {
-  for (int p = 0; p < partitions_; ++p) {
+  const int partitions = log().PartitionCount(topic("events")).value();  // There may be more than at the beginning.
+  for (int p = 0; p < partitions; ++p) {
     const auto range = log().Offsets({topic("events"), PartitionId{p}}, Isolation::kCommitted);
     CHECK(range.ok()) << range.status();
     if (Value(range->end) == 0) {

@@ -67,7 +67,8 @@ class Installation {
   // `tributary-batch run`, which must succeed.
   void RunBatch();
   std::unique_ptr<Process> StartBatch();
-  std::unique_ptr<Process> StartSpeed(const std::string& instance = "speed-0");
+  std::unique_ptr<Process> StartSpeed(const std::string& instance = "speed-0",
+                                      const std::vector<std::string>& arguments = {});
   // Starts serving and waits until it answers.
   std::unique_ptr<Process> StartServing();
 
@@ -98,7 +99,6 @@ class Installation {
   TempDir dir_;
   std::string config_path_;
   std::string address_;
-  int partitions_;
   std::unique_ptr<v1::RecommendationService::Stub> recommendations_;
   std::unique_ptr<v1::EventService::Stub> events_;
   std::unique_ptr<v1::CatalogueService::Stub> catalogue_;
