@@ -375,10 +375,14 @@ TEST_F(RunTest, TheManifestHasWhatAValidationSliceSaidOnAnyNumberOfThreads) {
         recall[metric.model()] = metric.value();
       }
     }
-    EXPECT_THAT(recall, ElementsAre(testing::Key(""), testing::Key("ease"), testing::Key("ials"), testing::Key("popularity")));
+    EXPECT_THAT(recall, ElementsAre(testing::Key(""), testing::Key("ease"), testing::Key("ials"), testing::Key("newcomer"),
+                                    testing::Key("popularity")));
     EXPECT_GT(recall[""], 0.9);
-    ASSERT_EQ(report->manifest.source_weights_size(), 2);
+    ASSERT_EQ(report->manifest.source_weights_size(), 4);
     EXPECT_EQ(report->manifest.source_weights(0).source(), "ials");
+    EXPECT_EQ(report->manifest.source_weights(2).source(), "session");
+    EXPECT_EQ(report->manifest.source_weights(3).source(), "newcomer");
+    EXPECT_TRUE(report->manifest.fold_in().has_folded_share());
     EXPECT_DOUBLE_EQ(report->manifest.source_weights(0).weight() + report->manifest.source_weights(1).weight(), 1);
     EXPECT_TRUE(digest.empty() || report->manifest.content_digest() == digest);
     digest = report->manifest.content_digest();
