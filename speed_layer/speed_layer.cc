@@ -338,6 +338,7 @@ absl::Status SpeedLayer::KeepToBudget() {
 void SpeedLayer::Spill() {
   const int64_t budget = options_.config.speed().memory_budget_bytes();
   const int64_t before = UserBytes();
+  if (before <= budget) return;  // A flush that failed may have thrown everybody away.
   const int64_t excess = before - budget + budget / kSpillShare;
   absl::Status failure;
   for (auto& [partition, owned] : owned_) {

@@ -113,7 +113,7 @@ absl::StatusOr<int64_t> UserTable::Spill(int64_t bytes) {
   const int64_t target = this->bytes() - bytes;
   int64_t count = 0;
   // Two rounds: the first may find everybody used since the hand came by.
-  for (size_t looked_at = 0; looked_at<2 * kShards&& this->bytes()> target; ++looked_at) {
+  for (size_t looked_at = 0; looked_at < 2 * kShards && this->bytes() > target; ++looked_at) {
     std::vector<UserEntry*> idle;
     for (const std::unique_ptr<UserEntry>& entry : shards_[hand_]) {
       if (std::exchange(entry->used, false) || entry->changed || !entry->published) continue;
