@@ -175,12 +175,7 @@ absl::StatusOr<Learned> LearnForValidation(absl::Span<const Observation> observa
     learned.item_item = TrainItemItem(learned.matrix, config);
     TRIBUTARY_RETURN_IF_ERROR(Tune(slice, config, world, &learned));
     if (world != nullptr && config.blend().live_users() > 0) {
-      TRIBUTARY_ASSIGN_OR_RETURN(learned.live, ChooseLiveWeights(slice,
-                                                                 {.matrix = learned.matrix,
-                                                                  .ials = learned.ials,
-                                                                  .item_item = learned.item_item,
-                                                                  .ials_weight = learned.ials_weight},
-                                                                 config, *world));
+      TRIBUTARY_ASSIGN_OR_RETURN(learned.live, ChooseLiveWeights(slice, learned, config, *world));
       for (const auto& [model, metrics] : {std::pair<std::string, const RankingMetrics&>{"live", learned.live->users},
                                            {"newcomer", learned.live->newcomers}}) {
         if (metrics.users > 0) {

@@ -104,11 +104,11 @@ SessionIndexArrays KnownSessions(const ValidationSlice& slice, uint32_t items, c
 
 class Chooser {
  public:
-  Chooser(const ValidationModels& models, const SessionNeighbours& sessions, const v1::BatchConfig& config,
+  Chooser(const Learned& learned, const SessionNeighbours& sessions, const v1::BatchConfig& config,
           const ServingWorld& world)
-      : models_(models),
+      : learned_(learned),
         sessions_(sessions),
-        item_users_(models.matrix.ItemUsers()),
+        item_users_(learned.matrix.ItemUsers()),
         list_length_(static_cast<size_t>(config.list_length())) {
     for (int t = 0; t < config.threads(); ++t) {
       served_.push_back(std::make_unique<ServedLists>(world, item_users_));
@@ -132,7 +132,7 @@ class Chooser {
         }
       }
     });
-    RankingEvaluation evaluation(kPlaces, item_users_, models_.matrix.rows());
+    RankingEvaluation evaluation(kPlaces, item_users_, learned_.matrix.rows());
     for (size_t i = 0; i < cases.size(); ++i) {
       TRIBUTARY_RETURN_IF_ERROR(errors[i]);
       evaluation.Add(lists[i], cases[i].asked);
@@ -141,7 +141,7 @@ class Chooser {
   }
 
  private:
-  const ValidationModels& models_;
+  const Learned& learned_;
   const SessionNeighbours& sessions_;
   const std::vector<uint32_t> item_users_;
   const size_t list_length_;
@@ -169,12 +169,12 @@ absl::StatusOr<RankingMetrics> TakeBest(const Values& values, double factor, dou
 
 }  // namespace
 
-absl::StatusOr<LiveWeights> ChooseLiveWeights(const ValidationSlice& slice, const ValidationModels& models,
-                                              const v1::BatchConfig& config, const ServingWorld& world) {
+absl::StatusOr<LiveWeights> ChooseLiveWeights(const ValidationSlice& slice, const Learned& learned, const v1::BatchConfig& config,
+                                              const ServingWorld& world) {
   const auto most = static_cast<size_t>(config.blend().live_users());
   const auto list_length = static_cast<size_t>(config.list_length());
-  const IalsFoldIn fold_in(FactorsView(models.ials.items), models.ials.item_eigenvalues, IalsOptionsOf(config).loss);
-  const Blend blend(models.matrix, models.ials, models.item_item);
+  const IalsFoldIn fold_in(FactorsView(learned.ials.items), learned.ials.item_eigenvalues, IalsOptionsOf(config).loss);
+  const Blend blend(learned.matrix, learned.ials, learned.item_item);
   IalsFoldIn::Scratch scratch;
   std::vector<Case> users, newcomers;
   std::vector<uint32_t> rows;
@@ -200,14 +200,14 @@ absl::StatusOr<LiveWeights> ChooseLiveWeights(const ValidationSlice& slice, cons
     }
   }
   std::vector<std::vector<ScoredItem>> stored =
-      blend.TopN(rows, static_cast<float>(models.ials_weight), list_length, /*exclude_own=*/false, config.threads());
+      blend.TopN(rows, static_cast<float>(learned.ials_weight), list_length, /*exclude_own=*/false, config.threads());
   for (size_t i = 0; i < users.size(); ++i) {
     users[i].stored = std::move(stored[i]);
   }
 
-  const SessionIndexArrays arrays = KnownSessions(slice, models.matrix.items(), config, world);
+  const SessionIndexArrays arrays = KnownSessions(slice, learned.matrix.items(), config, world);
   const SessionNeighbours sessions(arrays.index(), world.policy->session_neighbours);
-  Chooser chooser(models, sessions, config, world);
+  Chooser chooser(learned, sessions, config, world);
   SourceWeights weights = ResolveWeights(v1::SnapshotManifest::default_instance(), *world.policy);
   weights.personal = 1;
   LiveWeights chosen{.session = weights.session, .folded_share = 1, .newcomer = weights.newcomer};

@@ -1,17 +1,12 @@
 #ifndef TRIBUTARY_BATCH_LAYER_LEARNING_LIVE_WEIGHTS_H_
 #define TRIBUTARY_BATCH_LAYER_LEARNING_LIVE_WEIGHTS_H_
 
-#include <cstdint>
-#include <optional>
-#include <vector>
+#include <cstddef>
 
 #include "absl/status/statusor.h"
 #include "batch_layer/evaluation/ranking_metrics.h"
 #include "batch_layer/evaluation/served_lists.h"
 #include "batch_layer/learning/validation.h"
-#include "batch_layer/models/ials.h"
-#include "batch_layer/models/interaction_matrix.h"
-#include "batch_layer/models/item_item.h"
 #include "tributary/v1/config.pb.h"
 
 namespace tributary::batch {
@@ -26,20 +21,15 @@ struct LiveWeights {
   RankingMetrics newcomers;
 };
 
-// The models of the validation slice, which have not seen what it holds out.
-struct ValidationModels {
-  const InteractionMatrix& matrix;
-  const IalsModel& ials;
-  const ItemItemModel& item_item;
-  double ials_weight;
-};
+struct Learned;
 
 // Chooses them, by NDCG, as merge serves:
 //   users     who have a list, and did the first half of what is held out of them just now; asked for is the other half
 //   newcomers of whom nothing is known but what they did before what is held out, all of it just now
-// Nothing of the sessions in which something held out was done is known. Looks at batch.blend.live_users of each at most,
-// chosen by the slice's order; weights that less than kLeastLiveUsers would tell of stay those of the policy.
-absl::StatusOr<LiveWeights> ChooseLiveWeights(const ValidationSlice& slice, const ValidationModels& models,
+// `learned`: its models have not seen what the slice holds out. Nothing of the sessions in which something held out was done
+// is known. Looks at batch.blend.live_users of each at most, chosen by the slice's order; weights that less than
+// kLeastLiveUsers would tell of stay those of the policy.
+absl::StatusOr<LiveWeights> ChooseLiveWeights(const ValidationSlice& slice, const Learned& learned,
                                               const v1::BatchConfig& config, const ServingWorld& world);
 
 inline constexpr size_t kLeastLiveUsers = 100;
