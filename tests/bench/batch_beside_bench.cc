@@ -10,7 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstring>
@@ -29,6 +28,7 @@
 #include "tests/bench/report.h"
 #include "tests/bench/server_process.h"
 #include "tests/bench/serving_world.h"
+#include "tests/bench/statistics.h"
 #include "tests/fakes/temp_dir.h"
 
 namespace tributary::serving {
@@ -162,12 +162,6 @@ class Batch {
   absl::Duration used_;
 };
 
-double Median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
 int Main(bool smoke) {
   const Size size = SizeOf(smoke);
   const TempDir dir("tributary-bench");
@@ -186,7 +180,7 @@ int Main(bool smoke) {
                                            .measured = size.serving.measured,
                                            .connections = 1});
     CHECK_EQ(result.failed, 0) << result.first_failure;
-    return MillisecondsWithin(result.answers, 0.99);
+    return bench::MillisecondsWithin(TimesOf(result.answers), 0.99);
   };
   for (int turn = 0; turn < kTurns; ++turn) {
     without.push_back(ask());
@@ -207,9 +201,9 @@ int Main(bool smoke) {
                  turn + 1, without.back(), advised.back(), unadvised.back(), cores.back());
   }
   bench::Report report("batch_beside");
-  report.Add("recommend_p99_ms", Median(advised), "ms", "without a batch run", Median(without));
-  report.Add("recommend_p99_unadvised_ms", Median(unadvised), "ms", "without a batch run", Median(without));
-  report.Add("batch_cores", Median(cores), "cores");
+  report.Add("recommend_p99_ms", bench::Median(advised), "ms", "without a batch run", bench::Median(without));
+  report.Add("recommend_p99_unadvised_ms", bench::Median(unadvised), "ms", "without a batch run", bench::Median(without));
+  report.Add("batch_cores", bench::Median(cores), "cores");
   return 0;
 }
 

@@ -25,6 +25,7 @@
 #include "common/process/stop_signal.h"
 #include "common/sync/mutex.h"
 #include "tests/bench/report.h"
+#include "tests/bench/statistics.h"
 #include "tests/integration/installation.h"
 #include "tests/integration/kafka_fixture.h"
 
@@ -43,14 +44,6 @@ struct Options {
   bool publish = true;      // Measure events that come through Publish too.
   bool steps = false;       // Watch the speed layer's progress too, which costs another reader.
 };
-
-// The value below which `share` of the samples lie, in milliseconds.
-double Percentile(std::vector<absl::Duration>& samples, double share) {
-  CHECK(!samples.empty());
-  const auto at = samples.begin() + static_cast<ptrdiff_t>(share * static_cast<double>(samples.size() - 1));
-  std::nth_element(samples.begin(), at, samples.end());
-  return absl::ToDoubleMilliseconds(*at);
-}
 
 // Calls `send(n, due)` at an even rate, on time or as soon after as it can.
 template <typename Send>
@@ -329,8 +322,8 @@ void Run(const Options& options) {
   std::vector<absl::Duration> peer = MeasureKafkaAlone(options);
   const auto add = [&](absl::string_view step, std::vector<absl::Duration>& samples) {
     for (const auto& [name, share] : {std::pair("p50", 0.5), std::pair("p99", 0.99), std::pair("p999", 0.999)}) {
-      report.Add(absl::StrCat(step, "_", name, "_ms"), Percentile(samples, share), "ms", "kafka_round_trip",
-                 Percentile(peer, share));
+      report.Add(absl::StrCat(step, "_", name, "_ms"), MillisecondsWithin(samples, share), "ms", "kafka_round_trip",
+                 MillisecondsWithin(peer, share));
     }
   };
   Steps direct = MeasureTributary(options, Way::kKafka);

@@ -7,7 +7,6 @@
 #include <rocksdb/options.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -24,6 +23,7 @@
 #include "common/snapshot/snapshot.h"
 #include "tests/bench/report.h"
 #include "tests/bench/serving_world.h"
+#include "tests/bench/statistics.h"
 #include "tests/fakes/temp_dir.h"
 
 namespace tributary::serving {
@@ -107,12 +107,6 @@ std::optional<double> RunDbBench(const std::string& dir, const Options& options)
   return rate;
 }
 
-double Median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
 int Main(Options options) {
   const TempDir dir("tributary-bench");
   if (options.world.empty()) {
@@ -132,9 +126,9 @@ int Main(Options options) {
   }
   bench::Report report("serving");
   if (peers.empty()) {
-    report.Add("lookup_per_s", Median(ours), "users/s");
+    report.Add("lookup_per_s", bench::Median(ours), "users/s");
   } else {
-    report.Add("lookup_per_s", Median(ours), "users/s", "db_bench readrandom, block-based table, mmap", Median(peers));
+    report.Add("lookup_per_s", bench::Median(ours), "users/s", "db_bench readrandom, block-based table, mmap", bench::Median(peers));
   }
   return 0;
 }

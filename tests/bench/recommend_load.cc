@@ -3,7 +3,6 @@
 #include <glog/logging.h>
 #include <grpcpp/grpcpp.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <random>
@@ -11,7 +10,6 @@
 
 #include "absl/time/clock.h"
 #include "tests/bench/serving_world.h"
-#include "tributary/v1/recommendation_service.grpc.pb.h"
 
 namespace tributary::serving {
 
@@ -23,13 +21,7 @@ LoadResult AskSteadily(const Load& load) {
     absl::Time due;
     std::unique_ptr<grpc::ClientAsyncResponseReader<v1::RecommendResponse>> reader;
   };
-  std::vector<std::unique_ptr<v1::RecommendationService::Stub>> stubs;
-  for (int c = 0; c < load.connections; ++c) {
-    grpc::ChannelArguments arguments;
-    arguments.SetInt("bench.channel", c);  // A connection of its own.
-    stubs.push_back(v1::RecommendationService::NewStub(
-        grpc::CreateCustomChannel(load.address, grpc::InsecureChannelCredentials(), arguments)));
-  }
+  const auto stubs = Connect(load.address, load.connections);
   grpc::CompletionQueue queue;
   const absl::Time begin = absl::Now();
   const absl::Time measured = begin + load.warm_up;
@@ -69,14 +61,22 @@ LoadResult AskSteadily(const Load& load) {
   return result;
 }
 
-double MillisecondsWithin(const std::vector<Answered>& answers, double share) {
-  CHECK(!answers.empty());
-  std::vector<absl::Duration> took;
-  took.reserve(answers.size());
-  for (const Answered& answer : answers) took.push_back(answer.took);
-  const auto rank = took.begin() + static_cast<ptrdiff_t>(share * static_cast<double>(took.size() - 1));
-  std::nth_element(took.begin(), rank, took.end());
-  return absl::ToDoubleMilliseconds(*rank);
+std::vector<absl::Duration> TimesOf(const std::vector<Answered>& answers) {
+  std::vector<absl::Duration> times;
+  times.reserve(answers.size());
+  for (const Answered& answer : answers) times.push_back(answer.took);
+  return times;
+}
+
+std::vector<std::unique_ptr<v1::RecommendationService::Stub>> Connect(const std::string& address, int connections) {
+  std::vector<std::unique_ptr<v1::RecommendationService::Stub>> stubs;
+  for (int c = 0; c < connections; ++c) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt("bench.channel", c);  // Equal arguments would share one.
+    stubs.push_back(v1::RecommendationService::NewStub(
+        grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments)));
+  }
+  return stubs;
 }
 
 }  // namespace tributary::serving

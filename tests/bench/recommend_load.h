@@ -2,10 +2,12 @@
 #define TRIBUTARY_TESTS_BENCH_RECOMMEND_LOAD_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/time/time.h"
+#include "tributary/v1/recommendation_service.grpc.pb.h"
 
 // A benchmark's client that asks at a steady rate, whatever comes back.
 namespace tributary::serving {
@@ -35,8 +37,11 @@ struct LoadResult {
 // Recommend of 20 items. Sends and receives on two threads; returns when the last answer is there.
 LoadResult AskSteadily(const Load& load);
 
-// The time within which `share` of the answers came, in milliseconds. At least one answer.
-double MillisecondsWithin(const std::vector<Answered>& answers, double share);
+// What they took.
+std::vector<absl::Duration> TimesOf(const std::vector<Answered>& answers);
+
+// Each a connection of its own.
+std::vector<std::unique_ptr<v1::RecommendationService::Stub>> Connect(const std::string& address, int connections);
 
 }  // namespace tributary::serving
 

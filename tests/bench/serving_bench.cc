@@ -24,6 +24,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "absl/strings/str_cat.h"
+#include "tests/bench/recommend_load.h"
 #include "tests/bench/report.h"
 #include "tests/bench/server_process.h"
 #include "tests/bench/serving_world.h"
@@ -153,13 +154,7 @@ Figures Run(const ServerProcess& server, const Scale& scale, Sample* sample, int
     std::unique_ptr<grpc::ClientAsyncResponseReader<v1::RecommendResponse>> reader;
     size_t stub = 0;
   };
-  std::vector<std::unique_ptr<v1::RecommendationService::Stub>> stubs;
-  for (int c = 0; c < kChannels; ++c) {
-    grpc::ChannelArguments arguments;
-    arguments.SetInt("bench.channel", c);  // A connection of its own.
-    stubs.push_back(v1::RecommendationService::NewStub(grpc::CreateCustomChannel(
-        absl::StrCat("127.0.0.1:", server.port()), grpc::InsecureChannelCredentials(), arguments)));
-  }
+  const auto stubs = Connect(absl::StrCat("127.0.0.1:", server.port()), kChannels);
   grpc::CompletionQueue queue;
   std::mt19937_64 random(9);
   const auto send = [&](size_t stub) {

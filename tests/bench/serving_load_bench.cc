@@ -36,10 +36,12 @@
 #include "common/process/stop_signal.h"
 #include "common/snapshot/snapshot.h"
 #include "grpc/health/v1/health.grpc.pb.h"
+#include "tests/bench/enqueue.h"
 #include "tests/bench/recommend_load.h"
 #include "tests/bench/report.h"
 #include "tests/bench/server_process.h"
 #include "tests/bench/serving_world.h"
+#include "tests/bench/statistics.h"
 #include "tests/fakes/temp_dir.h"
 #include "tests/integration/installation.h"
 
@@ -115,7 +117,7 @@ void MeasureMillion(const Options& options, const ServerProcess& server, bench::
   const LoadResult result = AskSteadily(LoadOf(options, Local(server.port())));
   CHECK_EQ(result.failed, 0) << result.first_failure;
   for (const auto& [name, share] : {std::pair("p50", 0.5), std::pair("p99", 0.99), std::pair("p999", 0.999)}) {
-    report.Add(absl::StrCat("one_million_", name, "_ms_at_", options.rate), MillisecondsWithin(result.answers, share), "ms");
+    report.Add(absl::StrCat("one_million_", name, "_ms_at_", options.rate), bench::MillisecondsWithin(TimesOf(result.answers), share), "ms");
   }
 }
 
@@ -168,8 +170,8 @@ void MeasureSwaps(const Options& options, const ServerProcess& server, bench::Re
       if (answer.due >= swap.said && answer.due < first + kAfterSwap) during.push_back(answer);
     }
   }
-  const double p99_before = MillisecondsWithin(before, 0.99);
-  const double p99_during = MillisecondsWithin(during, 0.99);
+  const double p99_before = bench::MillisecondsWithin(TimesOf(before), 0.99);
+  const double p99_during = bench::MillisecondsWithin(TimesOf(during), 0.99);
   report.Add("swap_p99_ms", p99_during, "ms", "before the swap", p99_before);
   report.Add("swap_p99_ratio", p99_during / p99_before, "ratio");
   report.Add("swap_peak_rss_ratio", static_cast<double>(peak_bytes.load()) / static_cast<double>(before_bytes), "ratio");
@@ -195,13 +197,7 @@ v1::Event ViewOf(int user, int64_t n, int items) {
 }
 
 void Produce(LogProducer& producer, const std::string& topic, const v1::Event& event) {
-  const ProduceRecord record{.topic = topic, .key = event.user_id(), .value = event.SerializeAsString()};
-  absl::Status status = producer.ProduceAsync(record);
-  while (absl::IsResourceExhausted(status)) {
-    absl::SleepFor(absl::Milliseconds(1));
-    status = producer.ProduceAsync(record);
-  }
-  CHECK(status.ok()) << status;
+  bench::Enqueue(producer, {.topic = topic, .key = event.user_id(), .value = event.SerializeAsString()});
 }
 
 void AwaitHealth(const std::string& address) {
@@ -255,8 +251,7 @@ void MeasureColdStart(const Options& options, bench::Report& report) {
     seconds.push_back(absl::ToDoubleSeconds(absl::Now() - begin));
     std::cerr << "start " << start + 1 << ": " << seconds.back() << " s to SERVING, with the snapshot\n";
   }
-  std::sort(seconds.begin(), seconds.end());
-  report.Add("cold_start_s", seconds[seconds.size() / 2], "s", "reading the speed views and doing nothing",
+  report.Add("cold_start_s", bench::Median(seconds), "s", "reading the speed views and doing nothing",
              SecondsToRead(installation, installation.topic("speed-views")));
 }
 
@@ -285,8 +280,8 @@ void MeasureFullStack(const Options& options, bench::Report& report) {
     Load load = LoadOf(options, installation.address());
     load.requests_per_second = rate;
     const LoadResult result = AskSteadily(load);
-    const double p99 = result.failed > 0 ? absl::ToDoubleMilliseconds(absl::Hours(1)) : MillisecondsWithin(result.answers, 0.99);
-    std::cerr << rate << "/s: p50 " << MillisecondsWithin(result.answers, 0.5) << ", p99 " << p99 << " ms, "
+    const double p99 = result.failed > 0 ? absl::ToDoubleMilliseconds(absl::Hours(1)) : bench::MillisecondsWithin(TimesOf(result.answers), 0.99);
+    std::cerr << rate << "/s: p50 " << bench::MillisecondsWithin(TimesOf(result.answers), 0.5) << ", p99 " << p99 << " ms, "
               << result.failed << " failed " << result.first_failure << "\n";
     if (p99 > kHeldMilliseconds) break;
     held = rate;

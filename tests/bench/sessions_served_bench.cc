@@ -28,17 +28,18 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "common/process/stop_signal.h"
 #include "common/snapshot/snapshot.h"
 #include "common/sync/mutex.h"
+#include "tests/bench/recommend_load.h"
 #include "tests/bench/report.h"
 #include "tests/bench/server_process.h"
 #include "tests/bench/serving_world.h"
 #include "tests/bench/session_sets.h"
+#include "tests/bench/statistics.h"
 #include "tests/fakes/temp_dir.h"
 #include "tests/integration/installation.h"
 #include "tributary/v1/recommendation_service.grpc.pb.h"
@@ -103,13 +104,7 @@ double AskForVisitors(int port, const std::vector<PastSession>& sessions, int le
     uint32_t next = 0;
     std::unique_ptr<grpc::ClientAsyncResponseReader<v1::RecommendResponse>> reader;
   };
-  std::vector<std::unique_ptr<v1::RecommendationService::Stub>> stubs;
-  for (int c = 0; c < kConnections; ++c) {
-    grpc::ChannelArguments arguments;
-    arguments.SetInt("bench.channel", c);  // A connection of its own.
-    stubs.push_back(v1::RecommendationService::NewStub(grpc::CreateCustomChannel(
-        absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials(), arguments)));
-  }
+  const auto stubs = Connect(absl::StrCat("127.0.0.1:", port), kConnections);
   grpc::CompletionQueue queue;
   size_t session = 0, place = 1, sent = 0;
   const auto send = [&] {
@@ -240,7 +235,6 @@ Replay ReplayTest(const std::vector<PastSession>& sessions, int length, bool wai
   for (std::thread& visitor : visitors) visitor.join();
   replay.quality.Finish();
   replay.first_99.Finish();
-  std::sort(replay.took.begin(), replay.took.end());
   return replay;
 }
 
@@ -255,8 +249,8 @@ void MeasureServed(const std::string& name, const SessionSplit& split, int lengt
   std::cerr << absl::StrFormat("%s: %d places: HR@%d %.4f MRR %.4f; from a click to the answer %.1f ms, p99 %.1f; first 99 "
                                "sessions: %d places, HR %.4f\n",
                                prefix, replay.quality.places, length, replay.quality.hit_rate, replay.quality.mrr,
-                               absl::ToDoubleMilliseconds(replay.took[replay.took.size() / 2]),
-                               absl::ToDoubleMilliseconds(replay.took[replay.took.size() * 99 / 100]),
+                               bench::MillisecondsWithin(replay.took, 0.5),
+                               bench::MillisecondsWithin(replay.took, 0.99),
                                replay.first_99.places, replay.first_99.hit_rate);
   report.Add(absl::StrCat(prefix, "_hr_at_", length), replay.quality.hit_rate, "ratio");
   report.Add(absl::StrCat(prefix, "_mrr_at_", length), replay.quality.mrr, "ratio");

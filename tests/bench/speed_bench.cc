@@ -32,6 +32,7 @@
 #include "common/event_log/topics.h"
 #include "common/process/stop_signal.h"
 #include "speed_layer/partition_state.h"
+#include "tests/bench/enqueue.h"
 #include "tests/bench/process_usage.h"
 #include "tests/bench/report.h"
 #include "tests/fakes/temp_dir.h"
@@ -153,14 +154,8 @@ class World {
   std::string Group() const { return absl::StrCat(prefix(), "tributary-speed"); }
 
   void Write(const v1::Event& event, std::optional<PartitionId> partition = std::nullopt) {
-    const ProduceRecord record{
-        .topic = topics_.events, .partition = partition, .key = event.user_id(), .value = event.SerializeAsString()};
-    absl::Status status = producer_->ProduceAsync(record);
-    while (absl::IsResourceExhausted(status)) {
-      absl::SleepFor(absl::Milliseconds(1));
-      status = producer_->ProduceAsync(record);
-    }
-    CHECK(status.ok()) << status;
+    Enqueue(*producer_,
+            {.topic = topics_.events, .partition = partition, .key = event.user_id(), .value = event.SerializeAsString()});
     ++written_;
   }
   void Flush() {
