@@ -1,10 +1,14 @@
 #include "serving_layer/serving_layer.h"
 
 #include <glog/logging.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <optional>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "common/event_log/topics.h"
 #include "common/merge/policy.h"
@@ -18,6 +22,7 @@
 #include "serving_layer/live_state/segment_trends.h"
 #include "serving_layer/live_state/topic_follower.h"
 #include "serving_layer/requests/event_publisher.h"
+#include "serving_layer/requests/fold_in_queue.h"
 #include "serving_layer/requests/freshness_waits.h"
 #include "serving_layer/requests/recommender.h"
 #include "serving_layer/requests/watches.h"
@@ -34,6 +39,10 @@ constexpr absl::Duration kWatchInterval = absl::Milliseconds(20);
 constexpr absl::Duration kWatcherInterval = absl::Milliseconds(20);
 // Between two looks at which live counts have changed.
 constexpr absl::Duration kTrendsInterval = absl::Seconds(1);
+// Users that wait for a dear fold-in: what one thread makes in some seconds of a million items.
+constexpr size_t kMostFoldIns = 1024;
+// Of the threads that make them, beside those of requests.
+constexpr int kFoldInNiceness = 10;
 
 }  // namespace
 
@@ -50,6 +59,7 @@ struct ServingLayer::Impl {
                         .sessions_per_item = policy.session_neighbours.recent_sessions},
               .lists = {.memory_budget_bytes = config.serving().session_lists_bytes(),
                         .max_age = absl::Milliseconds(config.serving().session_lists_max_age_ms())}}),
+        fold_ins(kMostFoldIns, metrics),
         waits([this](const v1::EventPosition& position) { return recommender.Covers(position); }),
         follower({.topics = topics}, log, clock, live, context, metrics,
                  [this] {
@@ -60,12 +70,14 @@ struct ServingLayer::Impl {
                      .segment_size = config.kafka().segment_size(),
                      .experiments = &experiments,
                      .popularity = &popularity,
-                     .segment_trends = &segment_trends},
+                     .segment_trends = &segment_trends,
+                     .fold_ins = &fold_ins},
                     policy, clock, live, context, trends, [this] { return follower.log_reachable(); }),
         watches(static_cast<size_t>(config.serving().max_watchers()), recommender, live, context),
         snapshots({.snapshots_dir = config.storage().snapshots_dir(),
                    .block_cache_bytes = config.serving().block_cache_bytes(),
-                   .fold_in_bytes = config.serving().fold_in_bytes(),
+                   .fold_in = {.memory_budget_bytes = config.serving().fold_in_bytes(),
+                               .at_once_bytes = config.serving().fold_in_at_once_bytes()},
                    .experiment = experiments.generation()},
                   policy, clock, live, context, metrics) {
     live.SetUserListener([this](const std::string& user_id) { segment_trends.UserChanged(user_id); });
@@ -122,6 +134,17 @@ struct ServingLayer::Impl {
     } while (!WaitForStop(kWatcherInterval));
   }
 
+  void FoldInBeside() {
+    const auto thread = static_cast<id_t>(gettid());   // Linux keeps niceness by thread.
+    PLOG_IF(WARNING, setpriority(PRIO_PROCESS, thread, kFoldInNiceness) != 0) << "fold-in threads keep their priority";
+    while (const std::optional<FoldInQueue::Entry> user = fold_ins.Take()) {
+      if (const absl::Status status = recommender.FoldIn(*user); !status.ok()) {
+        LOG_EVERY_N(WARNING, 1000) << "fold-in failed: " << status.message();
+      }
+      watches.Wake();
+    }
+  }
+
   void FollowTrends() {
     do {
       trends.RunOnce(clock.Now());
@@ -165,6 +188,7 @@ struct ServingLayer::Impl {
   SegmentTrends segment_trends{live};
   LivePopularity popularity{live, config.kafka().segment_size()};
   ContextPublisher context;
+  FoldInQueue fold_ins;
   FreshnessWaits waits;
   TopicFollower follower;
   Recommender recommender;
@@ -186,6 +210,7 @@ struct ServingLayer::Impl {
   std::thread trends_thread;
   std::thread watcher_thread;
   std::thread snapshot_thread;
+  std::vector<std::thread> fold_in_threads;
 };
 
 absl::StatusOr<std::unique_ptr<ServingLayer>> ServingLayer::Start(const v1::Config& config, EventLog& log,
@@ -217,6 +242,9 @@ absl::StatusOr<std::unique_ptr<ServingLayer>> ServingLayer::Start(const v1::Conf
   impl->trends_thread = std::thread([self = impl.get()] { self->FollowTrends(); });
   impl->watcher_thread = std::thread([self = impl.get()] { self->SendToWatchers(); });
   impl->snapshot_thread = std::thread([self = impl.get()] { self->ManageSnapshots(); });
+  for (int i = 0; i < config.serving().fold_in_threads(); ++i) {
+    impl->fold_in_threads.emplace_back([self = impl.get()] { self->FoldInBeside(); });
+  }
   return std::unique_ptr<ServingLayer>(new ServingLayer(std::move(impl)));
 }
 
@@ -250,6 +278,10 @@ void ServingLayer::Stop(absl::Duration grace) {
   impl_->trends_thread.join();
   impl_->watcher_thread.join();
   impl_->snapshot_thread.join();
+  impl_->fold_ins.Close();
+  for (std::thread& thread : impl_->fold_in_threads) {
+    thread.join();
+  }
   impl_->publisher.reset();
 }
 

@@ -281,6 +281,8 @@ v1::Config DefaultConfig() {
   serving->set_max_watchers(10'000);
   serving->set_max_queue_ms(200);
   serving->set_fold_in_bytes(64LL << 20);
+  serving->set_fold_in_at_once_bytes(16LL << 20);
+  serving->set_fold_in_threads(1);
   serving->set_live_sessions_bytes(256LL << 20);
   serving->set_session_lists_bytes(64LL << 20);
   serving->set_session_lists_max_age_ms(60'000);
@@ -378,6 +380,8 @@ absl::Status ValidateConfig(const v1::Config& config) {
       {"serving.max_watchers", double(serving.max_watchers()), 0, 1e6},
       {"serving.max_queue_ms", double(serving.max_queue_ms()), 1, 60000},
       {"serving.fold_in_bytes", double(serving.fold_in_bytes()), 1 << 20, 1e13},
+      {"serving.fold_in_at_once_bytes", double(serving.fold_in_at_once_bytes()), 0, 1e13},
+      {"serving.fold_in_threads", double(serving.fold_in_threads()), 1, 64},
       {"serving.live_sessions_bytes", double(serving.live_sessions_bytes()), 1 << 20, 1e13},
       {"serving.session_lists_bytes", double(serving.session_lists_bytes()), 0, 1e13},
       {"serving.session_lists_max_age_ms", double(serving.session_lists_max_age_ms()), 0, 3600000},

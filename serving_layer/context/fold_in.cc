@@ -27,17 +27,19 @@ double ShareOf(const v1::FoldIn& message) {
 
 }  // namespace
 
-FoldIn::FoldIn(const SnapshotFactors& factors, const v1::FoldIn& options, int64_t memory_budget_bytes)
+FoldIn::FoldIn(const SnapshotFactors& factors, const v1::FoldIn& model, const Options& options)
     : fold_in_(FactorsView(factors.values.data(), factors.items, factors.dimensions),
                {factors.eigenvalues.begin(), factors.eigenvalues.end()},
                {.unobserved_weight = factors.unobserved_weight,
                 .regularization = factors.regularization,
                 .regularization_exponent = factors.regularization_exponent}),
       items_(factors.items),
-      options_(OptionsOf(options)),
-      list_length_(static_cast<size_t>(std::max(1, options.list_length()))),
-      share_(ShareOf(options)),
-      memo_(memory_budget_bytes, list_length_) {}
+      options_(OptionsOf(model)),
+      list_length_(static_cast<size_t>(std::max(1, model.list_length()))),
+      share_(ShareOf(model)),
+      at_once_(options.memory_budget_bytes == 0 ||
+               int64_t{factors.items} * (factors.dimensions + 12) <= options.at_once_bytes),
+      memo_(options.memory_budget_bytes, list_length_) {}
 
 // Of the items that have factors.
 void FoldIn::Observe(const UserHistory& history, std::vector<ItemObservation>* observations) const {
@@ -48,35 +50,33 @@ void FoldIn::Observe(const UserHistory& history, std::vector<ItemObservation>* o
   }
 }
 
-bool FoldIn::List(const UserHistory& before, const UserHistory& now, absl::Span<const ScoredItem> stored, Scratch* scratch,
-                  std::vector<ScoredItem>* list) const {
+bool FoldIn::Seen(const UserHistory& before, const UserHistory& now, absl::Span<const ScoredItem> stored,
+                  Scratch* scratch) const {
   Observe(before, &scratch->before);
   Observe(now, &scratch->now);
-  if (std::equal(scratch->before.begin(), scratch->before.end(), scratch->now.begin(), scratch->now.end(),
+  // What rests on something that was forgotten since counts no more, nor what rests on nothing.
+  const bool holds = !stored.empty() && before.forgotten_until_unix_ms() == now.forgotten_until_unix_ms();
+  if ((holds || stored.empty()) &&
+      std::equal(scratch->before.begin(), scratch->before.end(), scratch->now.begin(), scratch->now.end(),
                  [](const ItemObservation& a, const ItemObservation& b) {
                    return a.item == b.item && a.weight == b.weight;
                  })) {
     return false;
   }
-  // What rests on something that was forgotten since, or of which nothing is left, counts no more.
-  const double share = scratch->now.empty() || stored.empty() ||
-                               before.forgotten_until_unix_ms() != now.forgotten_until_unix_ms()
-                           ? 1
-                           : share_;
-  if (share <= 0) {
-    return false;
-  }
+  scratch->share = holds && !scratch->now.empty() ? share_ : 1;
+  return scratch->share > 0;
+}
+
+std::vector<ScoredItem> FoldIn::List(absl::Span<const ScoredItem> stored, Scratch* scratch) const {
   scratch->columns.clear();
   scratch->weights.clear();
   for (const ItemObservation& observation : scratch->now) {
     scratch->columns.push_back(Value(observation.item));
     scratch->weights.push_back(observation.weight);
   }
-  *list = fold_in_.List(scratch->columns, scratch->weights, list_length_, /*exclude_own=*/false, &scratch->ials);
-  if (share < 1) {
-    *list = MixedList(stored, *list, share, list_length_);
-  }
-  return true;
+  std::vector<ScoredItem> list =
+      fold_in_.List(scratch->columns, scratch->weights, list_length_, /*exclude_own=*/false, &scratch->ials);
+  return scratch->share < 1 ? MixedList(stored, list, scratch->share, list_length_) : list;
 }
 
 }  // namespace tributary::serving

@@ -18,7 +18,7 @@ absl::StatusOr<std::shared_ptr<const LoadedSnapshot>> LoadedSnapshot::Load(const
   const SnapshotReader& reader = *snapshot->reader_;
   if (reader.factors() != nullptr && reader.manifest().has_fold_in()) {
     snapshot->fold_in_ =
-        std::make_unique<const FoldIn>(*reader.factors(), reader.manifest().fold_in(), options.fold_in_bytes);
+        std::make_unique<const FoldIn>(*reader.factors(), reader.manifest().fold_in(), options.fold_in);
   }
   snapshot->weights_ = ResolveWeights(snapshot->reader_->manifest(), policy);
   return snapshot;

@@ -29,7 +29,7 @@ class LoadedSnapshot final : public CandidateViews {
   struct Options {
     std::string snapshots_dir;
     int64_t block_cache_bytes = 0;
-    int64_t fold_in_bytes = int64_t{64} << 20;   // Of lists of users who have acted since W.
+    FoldIn::Options fold_in;
   };
 
   // Opens, verifies every checksum, decodes and warms. Takes seconds for a large snapshot; memory only, no locks.

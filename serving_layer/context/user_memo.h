@@ -41,6 +41,12 @@ class UserMemo {
     return entry != nullptr && entry->user == user && entry->version == version ? entry : nullptr;
   }
 
+  // The user's last entry, of whatever version. Null: not kept. `user` is not 0.
+  const Entry* FindLast(uint64_t user) const {
+    const Entry* const entry = places_[PlaceOf(user, 0)].load(std::memory_order_seq_cst);
+    return entry != nullptr && entry->user == user ? entry : nullptr;
+  }
+
   void Keep(Entry entry) {
     if (BytesOf(entry) > memory_budget_bytes_ || !mutex_.TryLock()) {
       return;

@@ -11,6 +11,7 @@
 #include "serving_layer/context/context_publisher.h"
 #include "serving_layer/live_state/live_state.h"
 #include "serving_layer/requests/experiments.h"
+#include "serving_layer/requests/fold_in_queue.h"
 #include "tributary/v1/recommendation_service.pb.h"
 
 namespace tributary::serving {
@@ -27,6 +28,7 @@ struct RequestView {
   bool log_reachable = true;
   absl::Duration stale_after;
   const ExperimentBucket* bucket = nullptr;         // That the user is in; null: none.
+  FoldInQueue* fold_ins = nullptr;                  // Where dear fold-ins go; null: they are waited for.
 
   absl::Time counted_to() const { return as_of.value_or(now); }
   // True when the answer rests on everything up to and including `position`.

@@ -84,6 +84,8 @@ void MergeRequest::Begin(MergeKind kind, const RequestView& view, const MergePol
   }
   input_.now_unix_ms = absl::ToUnixMillis(view.counted_to());
   past_ = view.as_of.has_value();
+  fold_ins_ = view.fold_ins;
+  fold_in_pending_ = false;
   shown_.clear();
 }
 
@@ -112,7 +114,7 @@ absl::Status MergeRequest::SetUser(absl::string_view user_id, const LiveState& l
   TRIBUTARY_RETURN_IF_ERROR(CheckFloor(*snapshot_, live.partitions()));
   TRIBUTARY_RETURN_IF_ERROR(ReadStored(user_id));
   input_.newcomer = input_.personal.empty();
-  return views != nullptr && tracked ? FoldIn(*views) : absl::OkStatus();
+  return views != nullptr && tracked ? FoldIn(user_id, *views) : absl::OkStatus();
 }
 
 absl::Status MergeRequest::ReadStored(absl::string_view user_id) {
@@ -151,7 +153,7 @@ uint64_t MergeRequest::VersionOf(const LiveUserViews& views) {
   return version;
 }
 
-absl::Status MergeRequest::FoldIn(const LiveUserViews& views) {
+absl::Status MergeRequest::FoldIn(absl::string_view user_id, const LiveUserViews& views) {
   const serving::FoldIn* const fold_in = snapshot_->fold_in();
   const bool wanted = (input_.kind == MergeKind::kRecommend || input_.kind == MergeKind::kScore) &&
                       (!input_.newcomer || input_.weights.newcomer > 0);
@@ -172,9 +174,18 @@ absl::Status MergeRequest::FoldIn(const LiveUserViews& views) {
     history_.Clear();
   }
   TRIBUTARY_RETURN_IF_ERROR(ReadUser(&history_now_, &facts_));
-  serving::FoldIn::Memo memo{.user = input_.user_key, .version = version};
-  memo.changed = fold_in->List(history_, history_now_, input_.personal, &fold_in_, &memo.list);
+  serving::FoldIn::Memo memo{.user = input_.user_key,
+                             .version = version,
+                             .changed = fold_in->Seen(history_, history_now_, input_.personal, &fold_in_),
+                             .forgotten_until_unix_ms = history_now_.forgotten_until_unix_ms()};
+  if (memo.changed && !past_ && fold_ins_ != nullptr && !fold_in->at_once(fold_in_)) {
+    fold_in_pending_ = true;
+    TakeListOfBefore();
+    fold_ins_->Offer(user_id, snapshot_->generation());
+    return absl::OkStatus();
+  }
   if (memo.changed) {
+    memo.list = fold_in->List(input_.personal, &fold_in_);
     personal_ = memo.list;
     input_.personal = personal_;
   }
@@ -182,6 +193,18 @@ absl::Status MergeRequest::FoldIn(const LiveUserViews& views) {
     fold_in->memo().Keep(std::move(memo));
   }
   return absl::OkStatus();
+}
+
+void MergeRequest::TakeListOfBefore() {
+  const std::optional<int64_t> forgotten_until_unix_ms = history_now_.forgotten_until_unix_ms();
+  const serving::FoldIn::Memo* const before = snapshot_->fold_in()->memo().FindLast(input_.user_key);
+  if (before != nullptr && before->forgotten_until_unix_ms == forgotten_until_unix_ms) {
+    if (before->changed) {
+      input_.personal = before->list;
+    }
+  } else if (history_.forgotten_until_unix_ms() != forgotten_until_unix_ms) {
+    input_.personal = {};
+  }
 }
 
 absl::Span<const Fact> MergeRequest::PastFacts(absl::Span<const Fact> facts) {

@@ -36,7 +36,8 @@ class MergeRequest {
   // Clears everything but the buffers' capacity. Borrows the arguments until Run returns. If `view` is of the past, SetUser
   // leaves out live facts after it. `policy`: where the view's bucket has none.
   void Begin(MergeKind kind, const RequestView& view, const MergePolicy& policy);
-  // Looks the user up: the snapshot's list and history, live views, segment. DataLoss: the snapshot's entry is broken.
+  // Looks the user up: the snapshot's list and history, live views, segment; folds in one who has acted since W, or where
+  // that is dear and the view has a queue for it, takes the list made last. DataLoss: the snapshot's entry is broken.
   absl::Status SetUser(absl::string_view user_id, const LiveState& live, const ContextPublisher& context);
   void SetFilter(const v1::ItemFilter& filter);
   void SetBasket(const v1::RequestContext& context);
@@ -44,6 +45,8 @@ class MergeRequest {
   void SetSimilarTo(const google::protobuf::RepeatedPtrField<std::string>& item_ids);
   void SetShown(std::vector<ItemNumber> shown);
   absl::Span<const ItemNumber> shown() const { return shown_; }
+  // The user's list waits in the queue: it does not count the latest events.
+  bool fold_in_pending() const { return fold_in_pending_; }
 
   absl::Status Run() { return Merge(input_, &scratch_, &result_); }
   // Instead of Run: what is known of the user now, snapshot and live. FailedPrecondition as of Merge.
@@ -57,7 +60,9 @@ class MergeRequest {
   // The snapshot's list and history.
   absl::Status ReadStored(absl::string_view user_id);
   // The list of a user who has acted since W.
-  absl::Status FoldIn(const LiveUserViews& views);
+  absl::Status FoldIn(absl::string_view user_id, const LiveUserViews& views);
+  // The list until then: that of before, unless it rests on what the user forgot since.
+  void TakeListOfBefore();
   static uint64_t VersionOf(const LiveUserViews& views);
   // Those up to input_.now_unix_ms, by event time; valid until the next user.
   absl::Span<const Fact> PastFacts(absl::Span<const Fact> facts);
@@ -77,6 +82,8 @@ class MergeRequest {
   serving::FoldIn::Scratch fold_in_;
   std::vector<LivePartition> live_;
   bool past_ = false;
+  FoldInQueue* fold_ins_ = nullptr;
+  bool fold_in_pending_ = false;
   std::deque<std::vector<Fact>> past_facts_;   // What live_ points to, when past_.
   ItemFilter filter_;
   std::vector<ItemNumber> basket_;

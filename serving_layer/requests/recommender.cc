@@ -42,6 +42,19 @@ uint32_t SnapshotItems(const ServingContext& context) {
   return context.snapshot ? context.snapshot->reader().item_count() : 0;
 }
 
+// What is so of the user, whatever the list.
+void AddUserFlags(const MergeRequest& merge, v1::Freshness* freshness) {
+  if (merge.result().unknown_user) {
+    AddDegradation(v1::UNKNOWN_USER, freshness);
+  }
+  if (merge.result().truncated) {
+    AddDegradation(v1::TRUNCATED_USER, freshness);
+  }
+  if (merge.fold_in_pending()) {
+    AddDegradation(v1::FOLD_IN_PENDING, freshness);
+  }
+}
+
 void AddFlags(const MergeResult& result, v1::Freshness* freshness) {
   if (result.truncated) {
     AddDegradation(v1::TRUNCATED_USER, freshness);
@@ -121,7 +134,8 @@ RequestView Recommender::ViewOver(const ServingContext& context) const {
           .popular = options_.popularity == nullptr ? nullptr : options_.popularity->Of(context),
           .now = clock_.Now(),
           .log_reachable = log_reachable_(),
-          .stale_after = options_.stale_after};
+          .stale_after = options_.stale_after,
+          .fold_ins = options_.fold_ins};
 }
 
 RequestView Recommender::ViewOf(absl::string_view user_id) const {
@@ -251,9 +265,7 @@ void Recommender::WriteFreshness(const v1::RecommendRequest& request, const Requ
                                  const MergeRequest& merge, v1::Freshness* freshness) {
   FillFreshness(view, freshness);
   AddUserPartitions(view, request.user_id(), merge.input().live, freshness);
-  if (merge.result().unknown_user) {
-    AddDegradation(v1::UNKNOWN_USER, freshness);
-  }
+  AddUserFlags(merge, freshness);
   AddFlags(merge.result(), freshness);
   if (request.has_min_freshness()) {
     const v1::EventPosition& position = request.min_freshness().position();
@@ -261,6 +273,20 @@ void Recommender::WriteFreshness(const v1::RecommendRequest& request, const Requ
       AddDegradation(v1::FRESHNESS_NOT_REACHED, freshness);
     }
   }
+}
+
+absl::Status Recommender::FoldIn(const FoldInQueue::Entry& queued) const {
+  EpochGuard guard;
+  const ServingContext* const context = HeldOf(context_.contexts(), queued.generation);
+  if (context == nullptr) {
+    return absl::OkStatus();
+  }
+  RequestView view = ViewOver(*context);
+  view.fold_ins = nullptr;
+  MergeRequest& merge = MergeRequest::OfThread();
+  merge.Begin(MergeKind::kRecommend, view, policy_);
+  merge.input().weights.newcomer = 1;   // It was asked for, in whatever bucket.
+  return merge.SetUser(queued.user_id, live_, context_);
 }
 
 absl::Status Recommender::BatchRecommend(const v1::BatchRecommendRequest& request,
@@ -310,12 +336,7 @@ absl::Status Recommender::RecommendToGroup(const google::protobuf::RepeatedPtrFi
       }
     }
     AddUserPartitions(view, asked.user_id(), merge.input().live, freshness);
-    if (merge.result().truncated) {
-      AddDegradation(v1::TRUNCATED_USER, freshness);
-    }
-    if (merge.result().unknown_user) {
-      AddDegradation(v1::UNKNOWN_USER, freshness);
-    }
+    AddUserFlags(merge, freshness);
   }
   const std::vector<ItemNumber> scored(candidates.begin(), candidates.end());
   struct Sum {
@@ -570,9 +591,7 @@ absl::Status Recommender::Score(const v1::ScoreRequest& request, v1::ScoreRespon
   if (view.bucket != nullptr) {
     response->set_experiment_bucket(view.bucket->name);
   }
-  if (merge.result().truncated) {
-    AddDegradation(v1::TRUNCATED_USER, response->mutable_freshness());
-  }
+  AddUserFlags(merge, response->mutable_freshness());
   return absl::OkStatus();
 }
 

@@ -18,6 +18,7 @@
 #include "serving_layer/live_state/live_state.h"
 #include "serving_layer/live_state/segment_trends.h"
 #include "serving_layer/requests/experiments.h"
+#include "serving_layer/requests/fold_in_queue.h"
 #include "serving_layer/requests/freshness.h"
 #include "serving_layer/requests/merge_request.h"
 #include "serving_layer/requests/page_token.h"
@@ -42,6 +43,7 @@ class Recommender {
     const Experiments* experiments = nullptr;   // Null: none. Borrowed, as the next.
     const LivePopularity* popularity = nullptr; // Null: the snapshot's lists are not counted on.
     const SegmentTrends* segment_trends = nullptr;   // Null: nothing is trending among a segment.
+    FoldInQueue* fold_ins = nullptr;                 // Null: requests fold in themselves, however dear.
   };
 
   // `log_reachable` is called for every answer, from any thread. Borrows policy, clock, live, context and trends.
@@ -50,6 +52,8 @@ class Recommender {
 
   // Without waiting for min_freshness: the answer is flagged when it is not reached.
   absl::Status Recommend(const v1::RecommendRequest& request, v1::RecommendResponse* response) const;
+  // Makes the list of a user that was queued, for the requests to come; nothing if its snapshot is held no more.
+  absl::Status FoldIn(const FoldInQueue::Entry& queued) const;
   absl::Status SimilarItems(const v1::SimilarItemsRequest& request, v1::SimilarItemsResponse* response) const;
   absl::Status Popular(const v1::PopularRequest& request, v1::PopularResponse* response) const;
   absl::Status BatchRecommend(const v1::BatchRecommendRequest& request, v1::BatchRecommendResponse* response) const;

@@ -94,7 +94,7 @@ void Watches::RunOnce() {
       watch->due = true;
     } else if (look && !watch->due) {
       EpochGuard guard;
-      watch->due = ViewsOf(watch->request.user_id()) != watch->views;
+      watch->due = watch->pending || ViewsOf(watch->request.user_id()) != watch->views;
     }
     if (watch->due && !watch->removed.load() && watch->watcher->ready()) {
       Make(*watch);
@@ -111,6 +111,8 @@ void Watches::Make(Watch& watch) {
     status = recommender_.Recommend(watch.request, &list);
   }
   watch.due = false;
+  const auto& degraded = list.freshness().degraded();
+  watch.pending = std::find(degraded.begin(), degraded.end(), v1::FOLD_IN_PENDING) != degraded.end();
   if (!status.ok()) {
     watch.watcher->End(status);
     Remove(watch.watcher.get());

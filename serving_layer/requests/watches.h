@@ -29,8 +29,8 @@ class Watcher {
 };
 
 // Sends each watcher its list, and again when it has changed: a round looks whether the user's live views, the snapshot, the
-// catalogue or the rules are others than when the list was last made, makes it anew, and sends it if items, reasons' sources
-// or flags differ. Ages and the fading of boosts alone send nothing. Changes between two rounds are one, and a watcher that
+// catalogue or the rules are others than when the list was last made, or that list waited for a fold-in, makes it anew, and
+// sends it if items, reasons' sources or flags differ. Ages and the fading of boosts alone send nothing. Changes between two rounds are one, and a watcher that
 // is not ready gets the list as it is when it becomes so: nothing is queued.
 //
 // Limits:  `max_watchers`.
@@ -47,7 +47,7 @@ class Watches {
   size_t size();
   // Ends all with Unavailable, in the next round, and takes no more.
   void Close();
-  // Live views may have changed. Cheap.
+  // Live views may have changed, or a fold-in is there. Cheap.
   void Wake() { woken_.store(true, std::memory_order_release); }
 
   void RunOnce();
@@ -58,6 +58,7 @@ class Watches {
     std::shared_ptr<Watcher> watcher;
     bool due = true;                // A list is to be made.
     uint64_t views = 0;             // Of the list last made.
+    bool pending = false;           // It waits for a fold-in.
     std::string sent;               // What is compared of the list last sent.
     std::atomic<bool> removed{false};
   };

@@ -185,7 +185,7 @@ SnapshotSituation SnapshotManager::Look() const {
 std::shared_ptr<const LoadedSnapshot> SnapshotManager::Load(Generation generation) {
   absl::StatusOr<std::shared_ptr<const LoadedSnapshot>> snapshot = LoadedSnapshot::Load(
       {.snapshots_dir = options_.snapshots_dir, .block_cache_bytes = options_.block_cache_bytes,
-       .fold_in_bytes = options_.fold_in_bytes},
+       .fold_in = options_.fold_in},
       generation, policy_);
   if (const absl::Status status = snapshot.ok() ? LiesAboveFloor(**snapshot) : snapshot.status(); !status.ok()) {
     Refuse(generation, status);

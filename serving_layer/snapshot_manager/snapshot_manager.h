@@ -38,7 +38,7 @@ class SnapshotManager {
   struct Options {
     std::string snapshots_dir;
     int64_t block_cache_bytes = 0;
-    int64_t fold_in_bytes = LoadedSnapshot::Options().fold_in_bytes;
+    FoldIn::Options fold_in;
     std::optional<Generation> experiment = std::nullopt;   // The generation that experiments name.
     absl::Duration first_retry_after = absl::Seconds(10);
     absl::Duration longest_retry_after = absl::Minutes(1);

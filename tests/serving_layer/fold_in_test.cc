@@ -49,18 +49,25 @@ class FoldInTest : public testing::Test {
   std::vector<float> eigenvalues_ = std::vector<float>(kDimensions, 1.0f);
   SnapshotFactors factors_;
   v1::FoldIn options_;
+  // False: `list_` is left as it was.
+  bool List(const FoldIn& fold_in, const UserHistory& before, const UserHistory& now, absl::Span<const ScoredItem> stored) {
+    if (!fold_in.Seen(before, now, stored, &scratch_)) return false;
+    list_ = fold_in.List(stored, &scratch_);
+    return true;
+  }
+
   FoldIn::Scratch scratch_;
   std::vector<ScoredItem> list_;
 };
 
 TEST_F(FoldInTest, TheListIsThatOfTheNewHistoryWithTheWeightsOfTheTraining) {
-  const FoldIn fold_in(factors_, options_, 1 << 20);
+  const FoldIn fold_in(factors_, options_, {});
   UserHistory before, now;
   Add(v1::VIEW, 3, 1, &before);
   now = before;
   Add(v1::PURCHASE, 3, 2, &now);
   Add(v1::VIEW, 7, 3, &now);
-  ASSERT_TRUE(fold_in.List(before, now, {}, &scratch_, &list_));
+  ASSERT_TRUE(List(fold_in, before, now, {}));
   const IalsFoldIn plain({values_.data(), kItems, kDimensions}, eigenvalues_, {0.1f, 0.01f, 1});
   IalsFoldIn::Scratch scratch;
   const std::vector<uint32_t> columns = {3, 7};
@@ -69,27 +76,27 @@ TEST_F(FoldInTest, TheListIsThatOfTheNewHistoryWithTheWeightsOfTheTraining) {
 }
 
 TEST_F(FoldInTest, WhatTheModelsWouldNotSeeLeavesTheListOfTheSnapshot) {
-  const FoldIn fold_in(factors_, options_, 1 << 20);
+  const FoldIn fold_in(factors_, options_, {});
   UserHistory before, now;
   Add(v1::VIEW, 3, 1, &before);
   now = before;
   Add(v1::VIEW, 3, 2, &now);         // Once more.
   Add(v1::ADD_TO_CART, 4, 3, &now);  // Without weight.
   Add(v1::VIEW, kItems, 4, &now);    // Newer than the snapshot.
-  EXPECT_FALSE(fold_in.List(before, now, {}, &scratch_, &list_));
+  EXPECT_FALSE(List(fold_in, before, now, {}));
 }
 
 TEST_F(FoldInTest, OfWhomNothingIsLeftNothingIsKnown) {
   options_.set_since_unix_ms(10);
-  const FoldIn fold_in(factors_, options_, 1 << 20);
+  const FoldIn fold_in(factors_, options_, {});
   UserHistory before, now;
   Add(v1::VIEW, 2, 5, &now);  // Too old to count.
-  EXPECT_FALSE(fold_in.List(before, now, {}, &scratch_, &list_));
+  EXPECT_FALSE(List(fold_in, before, now, {}));
   Add(v1::PURCHASE, 3, 20, &before);
   now = before;
   Add(v1::RETURN, 3, 21, &now);
   list_ = {{ItemNumber{1}, 1}};
-  EXPECT_TRUE(fold_in.List(before, now, {}, &scratch_, &list_));
+  EXPECT_TRUE(List(fold_in, before, now, {}));
   EXPECT_THAT(list_, IsEmpty());
 }
 
@@ -99,42 +106,45 @@ TEST_F(FoldInTest, BesideAStoredListItHasItsShare) {
   now = before;
   Add(v1::VIEW, 7, 2, &now);
   const std::vector<ScoredItem> stored = {{ItemNumber{20}, 2}, {ItemNumber{21}, 1}};
-  std::vector<ScoredItem> folded;
-  ASSERT_TRUE(FoldIn(factors_, options_, 1 << 20).List(before, now, stored, &scratch_, &folded));   // No share named: alone.
+  ASSERT_TRUE(List(FoldIn(factors_, options_, {}), before, now, stored));   // No share named: alone.
+  const std::vector<ScoredItem> folded = list_;
   options_.set_folded_share(0.5);
-  const FoldIn half(factors_, options_, 1 << 20);
-  ASSERT_TRUE(half.List(before, now, stored, &scratch_, &list_));
+  const FoldIn half(factors_, options_, {});
+  ASSERT_TRUE(List(half, before, now, stored));
   EXPECT_EQ(list_, MixedList(stored, folded, 0.5, 5));
   EXPECT_NE(list_, folded);
-  ASSERT_TRUE(half.List(before, now, {}, &scratch_, &list_));
+  ASSERT_TRUE(List(half, before, now, {}));
   EXPECT_EQ(list_, folded);
   options_.set_folded_share(0);
-  const FoldIn none(factors_, options_, 1 << 20);
-  EXPECT_FALSE(none.List(before, now, stored, &scratch_, &list_));
-  ASSERT_TRUE(none.List(before, now, {}, &scratch_, &list_));
+  const FoldIn none(factors_, options_, {});
+  EXPECT_FALSE(List(none, before, now, stored));
+  ASSERT_TRUE(List(none, before, now, {}));
   EXPECT_EQ(list_, folded);
 }
 
 TEST_F(FoldInTest, AStoredListOfSomethingForgottenCountsNoMore) {
   options_.set_folded_share(0);
-  const FoldIn fold_in(factors_, options_, 1 << 20);
+  const FoldIn fold_in(factors_, options_, {});
   UserHistory before, now;
   Add(v1::VIEW, 3, 1, &before);
   now = before;
   now.Apply(v1::FORGET, ItemNumber{}, {5, {}}, 0);
   const std::vector<ScoredItem> stored = {{ItemNumber{20}, 2}};
-  ASSERT_TRUE(fold_in.List(before, now, stored, &scratch_, &list_));
+  ASSERT_TRUE(List(fold_in, before, now, stored));
+  EXPECT_THAT(list_, IsEmpty());
+  list_ = stored;
+  ASSERT_TRUE(List(fold_in, {}, now, stored)) << "even if it rests on nothing that the models see";
   EXPECT_THAT(list_, IsEmpty());
   Add(v1::VIEW, 7, 6, &now);
-  ASSERT_TRUE(fold_in.List(before, now, stored, &scratch_, &list_));
-  std::vector<ScoredItem> alone;
-  ASSERT_TRUE(fold_in.List(before, now, {}, &scratch_, &alone));
-  EXPECT_EQ(list_, alone);
+  ASSERT_TRUE(List(fold_in, before, now, stored));
+  const std::vector<ScoredItem> beside = list_;
+  ASSERT_TRUE(List(fold_in, before, now, {}));
+  EXPECT_EQ(list_, beside);
 }
 
 TEST_F(FoldInTest, ListsAreKeptByUserAndVersionWithinTheBudget) {
   constexpr int64_t kBudget = 20'000;
-  const FoldIn fold_in(factors_, options_, kBudget);
+  const FoldIn fold_in(factors_, options_, {.memory_budget_bytes = kBudget});
   EpochGuard guard;
   for (uint64_t user = 1; user <= 5'000; ++user) {
     fold_in.memo().Keep({.user = user, .version = 9, .changed = true, .list = {{ItemNumber{static_cast<uint32_t>(user)}, 1}}});

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <thread>
 
@@ -169,6 +170,28 @@ void ServingWorld::WriteSnapshot(int64_t generation, int64_t watermark, int64_t 
   CHECK(writer->PutCutCounts(PartitionId{0}, cut_counts).ok());
   v1::SnapshotManifest manifest;
   manifest.set_segment_size(16);
+  if (factors) {
+    constexpr int kDimensions = 2;
+    std::vector<float> values;
+    for (int i = 0; i < kItems; ++i) {
+      values.push_back(static_cast<float>(std::cos(0.3 * i)));
+      values.push_back(static_cast<float>(std::sin(0.3 * i)));
+    }
+    const std::vector<float> eigenvalues(kDimensions, 1);
+    CHECK(writer->WriteFactors({.items = kItems,
+                                .dimensions = kDimensions,
+                                .unobserved_weight = 0.1F,
+                                .regularization = 0.01F,
+                                .regularization_exponent = 1,
+                                .eigenvalues = eigenvalues,
+                                .values = values})
+              .ok());
+    v1::FoldIn* const fold_in = manifest.mutable_fold_in();
+    fold_in->set_list_length(4);
+    v1::KindWeight* const views = fold_in->add_kind_weights();
+    views->set_kind(v1::VIEW);
+    views->set_weight(1);
+  }
   if (popularity.half_life_days() > 0) {
     *manifest.mutable_popularity() = popularity;
   }

@@ -61,6 +61,7 @@ class ServingWorld {
   Topics topics{""};
   // Of snapshots that are written from now on.
   bool counts_buckets = true;
+  bool factors = false;   // Of items of which neighbours by number are alike, and how to fold users in.
   v1::PopularityMeasure popularity;   // Without a half-life: unset.
   std::vector<std::tuple<std::string, v1::EventType, int64_t, int64_t>> cut_items;   // Item, type, quarter-hour, events.
 

@@ -256,6 +256,19 @@ TEST_F(StreamsTest, WatchSendsTheListAtOnceAndWheneverItChanges) {
   EXPECT_EQ(ann.lists(), 4U);
 }
 
+TEST_F(StreamsTest, WatchSendsAListThatIsFoldedInBesideWhenItIsThere) {
+  world_.factors = true;
+  world_.config.mutable_serving()->set_fold_in_at_once_bytes(0);
+  StartWithSnapshot();
+  WatchClient ann(*recommendations_, WatchOf("ann"));
+  Eventually([&] { return ann.lists() == 1; }, "the first list");
+  world_.PutView(0, "ann", world_.Position(20), {world_.FactOf(v1::VIEW, "i9", 12)});
+  world_.PutProgress(0, world_.Position(20));
+  Eventually([&] { return ann.lists() == 3; }, "the list of before, flagged, and the folded one");
+  EXPECT_FALSE(Has(ann.last(), v1::FOLD_IN_PENDING));
+  EXPECT_EQ(Ids(ann.last()), Ids(RecommendTo("ann")));
+}
+
 TEST_F(StreamsTest, WatchersAreLimitedCheckedAndEndedWhenTheServerStops) {
   world_.config.mutable_serving()->set_max_watchers(2);
   StartWithSnapshot();

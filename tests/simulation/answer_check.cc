@@ -366,7 +366,10 @@ class AnswerCheck {
       std::vector<LiveFact> live_facts;
       TRIBUTARY_RETURN_IF_ERROR(ReadLiveFacts(live, catalogue, &with_live, &live_facts));
       serving::FoldIn::Scratch scratch;
-      if (context_.snapshot->fold_in()->List(stored_history, with_live, personal, &scratch, &folded)) input.personal = folded;
+      if (context_.snapshot->fold_in()->Seen(stored_history, with_live, personal, &scratch)) {
+        folded = context_.snapshot->fold_in()->List(personal, &scratch);
+        input.personal = folded;
+      }
     }
     input.user_key = serving::LiveSessionUser(user_);
     MergeScratch scratch;

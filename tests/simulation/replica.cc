@@ -8,7 +8,7 @@ namespace tributary::simulation {
 Replica::Process::Process(FakeEventLog& log, const FakeClock& clock, const v1::Config& config,
                           const MergePolicy& merge_policy, const std::string& snapshots_dir)
     : follower({.topics = Topics(""), .poll_timeout = absl::ZeroDuration()}, log, clock, live, context, metrics, [] {}),
-      snapshots({.snapshots_dir = snapshots_dir, .block_cache_bytes = 1 << 20, .fold_in_bytes = 1 << 18},
+      snapshots({.snapshots_dir = snapshots_dir, .block_cache_bytes = 1 << 20, .fold_in = {.memory_budget_bytes = 1 << 18}},
                 merge_policy, clock, live, context, metrics),
       popularity(live, config.kafka().segment_size()),
       recommender({.stale_after = absl::Minutes(1),
