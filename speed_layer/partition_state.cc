@@ -18,8 +18,9 @@ bool IsDecision(v1::EventType kind) {
          kind == v1::FORGET;
 }
 
-// Drops the oldest facts until the view fits: those that decide nothing first.
+// Drops the impressions, and the oldest facts until the view fits: those that decide nothing first.
 void BoundBytes(v1::SpeedView* view) {
+  view->clear_impressions();
   size_t bytes = view->ByteSizeLong();
   for (const bool decisions_too : {false, true}) {
     google::protobuf::RepeatedPtrField<v1::Fact> kept;
@@ -136,7 +137,7 @@ ApplyOutcome PartitionState::Apply(const LogRecord& record) {
   }
   UserEntry& entry = **found;
   if (loaded) WelcomeBack(entry);
-  if (entry.user.Apply(event, record.offset, record_time, settings_.max_facts) == LiveUser::Outcome::kDuplicate) {
+  if (entry.user.Apply(event, record.offset, record_time, settings_.limits) == LiveUser::Outcome::kDuplicate) {
     outcome.kind = ApplyOutcome::Kind::kDuplicate;
     progress_.set_duplicates(progress_.duplicates() + 1);
     return outcome;
@@ -148,7 +149,8 @@ ApplyOutcome PartitionState::Apply(const LogRecord& record) {
   if (entry.user.empty() && !entry.published && !entry.changed) {
     users_.Erase(event.user_id);  // An impression without an id leaves nothing to remember.
   } else {
-    if (event.event_id_hash != 0 || GivesFact(event.type)) MarkChanged(entry);
+    const bool kept = GivesFact(event.type) || (event.type == v1::IMPRESSION && settings_.limits.impressions > 0);
+    if (event.event_id_hash != 0 || kept) MarkChanged(entry);
     users_.Count(entry);
   }
   const int64_t lateness_ms = record_time - event.event_time_unix_ms;

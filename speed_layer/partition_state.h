@@ -48,7 +48,7 @@ struct ApplyOutcome {
 struct PartitionSettings {
   Topics topics;
   int64_t segment_size;  // B: a power of two.
-  size_t max_facts;      // A user and partition.
+  UserLimits limits;
   absl::Duration allowed_lateness;
   std::string instance;  // For people, in progress records.
   LocalStore* store = nullptr;  // Where users go for whom there is no room; null: all stay in memory.

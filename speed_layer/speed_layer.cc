@@ -47,10 +47,22 @@ bool IsRetriable(const absl::Status& status) {
   }
 }
 
+bool KnowsFatigue(const v1::MergePolicy& merge) { return merge.fatigue().impressions() > 0; }
+
+// Impressions are kept only where an answer can depend on them.
+UserLimits LimitsOf(const v1::Config& config) {
+  bool fatigue = KnowsFatigue(config.merge());
+  for (const v1::Experiment& experiment : config.serving().experiments()) {
+    for (const v1::ExperimentBucket& bucket : experiment.buckets()) fatigue |= KnowsFatigue(bucket.merge());
+  }
+  return {.facts = static_cast<size_t>(config.speed().max_facts_per_user()),
+          .impressions = fatigue ? static_cast<size_t>(config.speed().max_impressions_per_user()) : 0};
+}
+
 PartitionSettings SettingsOf(const v1::Config& config, LocalStore* store) {
   return {.topics = Topics(config.kafka().topic_prefix()),
           .segment_size = config.kafka().segment_size(),
-          .max_facts = static_cast<size_t>(config.speed().max_facts_per_user()),
+          .limits = LimitsOf(config),
           .allowed_lateness = absl::Seconds(config.speed().allowed_lateness_seconds()),
           .instance = config.speed().instance(),
           .store = store};

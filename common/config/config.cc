@@ -139,6 +139,9 @@ absl::Status CheckMerge(absl::string_view prefix, const v1::MergePolicy& merge) 
       {"session_weight", merge.session_weight(), 0, 1000},
       {"fallback_weight", merge.fallback_weight(), 0, 1000},
       {"newcomer_weight", merge.newcomer_weight(), 0, 1000},
+      {"fatigue.impressions", double(merge.fatigue().impressions()), 0, 1000},
+      {"fatigue.strength", merge.fatigue().strength(), 0, 1000},
+      {"fatigue.window_seconds", double(merge.fatigue().window_seconds()), 1, 86400},
       {"session_neighbours.recent_sessions", double(sessions.recent_sessions()), 1, 100000},
       {"session_neighbours.neighbours", double(sessions.neighbours()), 1, 10000},
       {"session_neighbours.last_items", double(sessions.last_items()), 1, 100},
@@ -268,6 +271,7 @@ v1::Config DefaultConfig() {
   speed->set_group("tributary-speed");
   speed->set_checkpoint_ms(200);
   speed->set_max_facts_per_user(4096);
+  speed->set_max_impressions_per_user(256);
   speed->set_allowed_lateness_seconds(86400);
   speed->set_session_timeout_ms(10000);
   speed->set_local_store_dir("tributary-local");
@@ -301,6 +305,10 @@ v1::Config DefaultConfig() {
   sessions->set_last_items(4);
   sessions->set_item_half_life_places(2);
   sessions->set_by_idf(true);
+  auto* fatigue = merge->mutable_fatigue();
+  fatigue->set_impressions(0);
+  fatigue->set_strength(1);
+  fatigue->set_window_seconds(86'400);
 
   FillLists(&config);
   return config;
@@ -370,6 +378,7 @@ absl::Status ValidateConfig(const v1::Config& config) {
       {"batch.memory_budget_bytes", double(batch.memory_budget_bytes()), 0, 1e15},
       {"speed.checkpoint_ms", double(speed.checkpoint_ms()), 10, 10000},
       {"speed.max_facts_per_user", double(speed.max_facts_per_user()), 64, 1 << 20},
+      {"speed.max_impressions_per_user", double(speed.max_impressions_per_user()), 16, 1000},
       {"speed.allowed_lateness_seconds", double(speed.allowed_lateness_seconds()), 0, 86400.0 * 365},
       {"speed.memory_budget_bytes", double(speed.memory_budget_bytes()), 0, 1e15},
       {"speed.session_timeout_ms", double(speed.session_timeout_ms()), 500, 300000},

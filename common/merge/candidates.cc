@@ -48,7 +48,7 @@ void Merger::Prefetch(absl::Span<const ScoredItem> list, bool records) const {
 // Who asks why an item is not there wants its place far down the list, too.
 bool Merger::PersonalIsRanking() const {
   return in_.kind == MergeKind::kRecommend && !in_.explain && b_.session_slots.empty() && b_.boosts.empty() &&
-         (in_.rules == nullptr || in_.rules->empty()) &&
+         b_.fatigue.empty() && (in_.rules == nullptr || in_.rules->empty()) &&
          std::is_sorted(in_.personal.begin(), in_.personal.end(),
                         [](const ScoredItem& a, const ScoredItem& b) { return a.score > b.score; });
 }
@@ -399,6 +399,9 @@ Absence Merger::JudgeItem(ItemNumber item, double* factor, double* pin, RuleInde
     }
   }
   *factor = b_.boosts.empty() ? 1.0 : b_.boosts.FactorOf(catalogue_, item);
+  if (!b_.fatigue.empty()) {
+    *factor *= b_.fatigue.FactorOf(item);
+  }
   return in_.rules != nullptr && !ApplyRules(item, factor, pin, hidden, nullptr) ? Absence::kHidden : Absence::kNone;
 }
 

@@ -55,6 +55,7 @@ struct LivePartition {
   Offset floor{};                      // To which the view was trimmed.
   absl::Span<const Fact> facts;        // At or above the floor, by offset.
   absl::Span<const Fact> recent;       // Below the floor, by offset: short-term effect alone.
+  absl::Span<const Fact> impressions;  // By offset: short-term effect alone, whatever W and the floor.
   bool truncated = false;
 };
 
@@ -156,14 +157,14 @@ struct EventCause {
 
 // One part of a score: the score is the sum of the source parts times the factors (but for the last rounding).
 struct MergeReason {
-  enum class Kind : uint8_t { kSource, kCategoryBoost, kLabelBoost, kRule };
+  enum class Kind : uint8_t { kSource, kCategoryBoost, kLabelBoost, kRule, kFatigue };
   Kind kind = Kind::kSource;
   CandidateSource source{};      // kSource: part is added.
   CategoryNumber category{};     // kCategoryBoost: part multiplies.
   RuleIndex rule{};              // kRule: part multiplies; 1 for a pin. Of input.rules.
   LabelNumber label{};           // kLabelBoost: part multiplies.
-  EventCause cause;              // Of a boost: the strongest.
-  int32_t causes = 0;            // Of a boost: events that combined.
+  EventCause cause;              // Of a boost: the strongest; of kFatigue, whose part multiplies: the latest.
+  int32_t causes = 0;            // Of a boost and of kFatigue: events that combined.
   float part = 0;
 };
 
@@ -220,7 +221,8 @@ class MergeScratch {
 // Shapes:  at most `limit` items, best first; pins before all others by strength; ties by smaller item id.
 // Score:   per source, an item's score over the source's best, times the source's weight; summed; times boosts
 //          (1 + s, or 1 / (1 - s) when s < 0, where s is the sum over the item's categories, and over its labels that
-//          were searched for, of strength * 2^(-age / half-life) over all facts, cut to +-max_category_boost); times rules.
+//          were searched for, of strength * 2^(-age / half-life) over all facts, cut to +-max_category_boost); times
+//          what fatigue makes of an item that was shown too often in vain (common/merge/fatigue.h); times rules.
 // Absent:  what the user owns (latest of purchase and return is a purchase, not older than the suppression), what the user
 //          rejects (latest of like, dislike and rating is a dislike or low), basket, current item, shown; out of stock,
 //          outside availability, deleted; hidden by a rule; filtered; seen when asked.
@@ -230,7 +232,7 @@ class MergeScratch {
 // Ladder:  while there are not enough: popular among the user's segment, then in the user's categories, trending, then
 //          popular overall.
 // Seam:    a live fact has a long-term effect only at or above its partition's W; its short-term effect (category
-//          boosts) is a function of event time alone (design.md, the seam law). FORGET hides older facts of every kind.
+//          boosts, fatigue) is a function of event time alone (design.md, the seam law). FORGET hides older facts of every kind.
 // Determinism: the same sets of facts, lists and rules give the same answer, in whatever order they come.
 // Threads: stateless but for the scratch; call from any thread with a scratch of its own.
 // Errors:  InvalidArgument names the input that is missing or out of range; FailedPrecondition: W lies below the floor of a

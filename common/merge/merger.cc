@@ -14,6 +14,7 @@ absl::Status Merger::Run() {
   b_.slots.Clear(catalogue_.size());
   b_.categories.Clear(catalogue_.category_count());
   b_.boosts.Clear(catalogue_);
+  b_.fatigue.Clear();
   b_.seeds.clear();
   b_.session_slots.clear();
   b_.candidates.clear();
@@ -40,6 +41,7 @@ absl::Status Merger::Run() {
   switch (in_.kind) {
     case MergeKind::kRecommend:
       b_.boosts.Compute(b_.facts, catalogue_, policy_, in_.now_unix_ms);
+      b_.fatigue.Compute(in_.live, *history_, catalogue_, policy_.fatigue, in_.now_unix_ms);
       AddSession();
       AddPersonal();
       break;
@@ -68,6 +70,7 @@ absl::Status Merger::Run() {
       break;
     case MergeKind::kScore:
       b_.boosts.Compute(b_.facts, catalogue_, policy_, in_.now_unix_ms);
+      b_.fatigue.Compute(in_.live, *history_, catalogue_, policy_.fatigue, in_.now_unix_ms);
       AddSession();
       AddPersonal();
       AddScored();
@@ -285,6 +288,7 @@ MergedItem Merger::ItemOf(const Candidate& candidate) {
   if (!b_.boosts.empty()) {
     b_.boosts.AppendReasons(catalogue_, candidate.item, &result_.reasons);
   }
+  b_.fatigue.AppendReason(candidate.item, &result_.reasons);
   if (in_.rules != nullptr) {
     double factor = 1;
     double pin = -1;

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "common/merge/fatigue.h"
 #include "common/merge/interest_boosts.h"
 #include "common/merge/live_facts.h"
 #include "common/merge/merge.h"
@@ -55,6 +56,7 @@ struct MergeScratch::Buffers {
   UserHistory history;
   std::vector<LiveFact> facts;
   InterestBoosts boosts;
+  Fatigue fatigue;
   SparseSet<Slot> slots;
   SparseSet<CategoryUse> categories;
   std::vector<ItemNumber> seeds;

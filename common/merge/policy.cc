@@ -12,6 +12,7 @@ namespace {
 constexpr int64_t kMinuteMs = 60'000;
 constexpr int64_t kDayMs = 24 * 60 * kMinuteMs;
 constexpr int32_t kMaxSuppressionDays = 36'500;
+constexpr int32_t kMaxFatigueImpressions = 1'000;
 
 absl::Status Refused(absl::string_view field, absl::string_view reason) {
   return absl::InvalidArgumentError(absl::StrCat("merge policy refused: field=", field, " reason=\"", reason, "\""));
@@ -109,6 +110,8 @@ absl::StatusOr<MergePolicy> MergePolicy::FromProto(const v1::MergePolicy& messag
   status.Update(Take("session_weight", message.has_session_weight(), message.session_weight(), &policy.session_weight));
   status.Update(Take("fallback_weight", message.has_fallback_weight(), message.fallback_weight(), &policy.fallback_weight));
   status.Update(Take("newcomer_weight", message.has_newcomer_weight(), message.newcomer_weight(), &policy.newcomer_weight));
+  const v1::MergePolicy::Fatigue& fatigue = message.fatigue();
+  status.Update(Take("fatigue.strength", fatigue.has_strength(), fatigue.strength(), &policy.fatigue.strength));
   double rating = static_cast<double>(policy.dislike_rating_at_most_micros) / 1e6;
   status.Update(Take("dislike_rating_at_most", message.has_dislike_rating_at_most(), message.dislike_rating_at_most(), &rating));
   if (!status.ok()) {
@@ -123,6 +126,16 @@ absl::StatusOr<MergePolicy> MergePolicy::FromProto(const v1::MergePolicy& messag
   }
   if (message.has_purchase_suppression_days()) {
     policy.purchase_suppression_ms = message.purchase_suppression_days() * kDayMs;
+  }
+  if (fatigue.impressions() < 0 || fatigue.impressions() > kMaxFatigueImpressions) {
+    return Refused("fatigue.impressions", "0 to 1,000");
+  }
+  policy.fatigue.impressions = fatigue.impressions();
+  if (fatigue.window_seconds() < 0 || int64_t{fatigue.window_seconds()} * 1000 > policy.fatigue.window_ms) {
+    return Refused("fatigue.window_seconds", "0 to 86,400");
+  }
+  if (fatigue.window_seconds() > 0) {
+    policy.fatigue.window_ms = int64_t{fatigue.window_seconds()} * 1000;
   }
   absl::StatusOr<SessionNeighbourOptions> sessions = SessionsFromProto(message.session_neighbours());
   if (!sessions.ok()) {

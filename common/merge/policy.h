@@ -29,6 +29,12 @@ struct MergePolicy {
   double fallback_weight = 0.1;
   double newcomer_weight = 0.25;
   SessionNeighbourOptions session_neighbours;
+  struct Fatigue {
+    int32_t impressions = 0;                // From so many on; 0: off.
+    double strength = 1;                    // >= 0.
+    int64_t window_ms = 24LL * 3600 * 1000; // > 0; the speed layer keeps no more of record time.
+  };
+  Fatigue fatigue;
 
   // The effect of a kind on categories; null: none.
   const CategoryEffect* EffectOf(EventType kind) const;

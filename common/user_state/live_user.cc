@@ -128,23 +128,47 @@ bool ReadFact(absl::string_view bytes, FactView* fact) {
 
 }  // namespace
 
-LiveUser::Outcome LiveUser::Apply(const Event& event, Offset offset, int64_t record_time_unix_ms, size_t max_facts) {
+const PackedFacts& LiveUser::RareFacts::Get() const {
+  static const PackedFacts& none = *new PackedFacts();
+  return facts_ ? *facts_ : none;
+}
+
+LiveUser::Outcome LiveUser::Apply(const Event& event, Offset offset, int64_t record_time_unix_ms,
+                                  const UserLimits& limits) {
   if (recent_ids_.Contains(event.event_id_hash, record_time_unix_ms)) return Outcome::kDuplicate;
   recent_ids_.DropExpired(record_time_unix_ms);
   recent_ids_.Add(event.event_id_hash, record_time_unix_ms);
   PruneRecent(record_time_unix_ms);
-  if (!GivesFact(event.type) || event.event_time_unix_ms <= forgotten_until_unix_ms_) return Outcome::kAccepted;
+  if (event.event_time_unix_ms <= forgotten_until_unix_ms_) return Outcome::kAccepted;
+  if (event.type == EventType::IMPRESSION && limits.impressions > 0) {
+    AddImpression(event, offset, record_time_unix_ms, limits.impressions);
+  }
+  if (!GivesFact(event.type)) return Outcome::kAccepted;
   const FactView fact = FactViewOf(event, offset, record_time_unix_ms);
   if (fact.kind == EventType::FORGET) DropHidden(fact.event_time_unix_ms);
   facts_.Append(fact);
-  Bound(max_facts);
+  Bound(limits.facts);
   return Outcome::kAccepted;
+}
+
+// Those that are too old have gone before (Apply), so that which ones go here does not rest on when the user was trimmed.
+void LiveUser::AddImpression(const Event& event, Offset offset, int64_t record_time_unix_ms, size_t most) {
+  impressions_.Append({.kind = event.type,
+                       .item_id = event.item_id,
+                       .event_time_unix_ms = event.event_time_unix_ms,
+                       .offset = offset,
+                       .record_time_unix_ms = record_time_unix_ms});
+  const size_t size = impressions_.Get().size();
+  if (size <= most) return;
+  size_t surplus = size - (most - most / 16);
+  impressions_.KeepIf([&surplus](const FactView&) { return surplus == 0 || surplus-- == 0; });
 }
 
 void LiveUser::DropHidden(int64_t until_unix_ms) {
   const auto stays = [=](const FactView& fact) { return fact.event_time_unix_ms > until_unix_ms; };
   facts_.KeepIf(stays);
   recent_.KeepIf(stays);
+  impressions_.KeepIf(stays);
   forgotten_until_unix_ms_ = until_unix_ms;
 }
 
@@ -182,22 +206,25 @@ void LiveUser::Bound(size_t max_facts) {
 }
 
 bool LiveUser::PruneRecent(int64_t record_time_unix_ms) {
-  if (recent_.empty()) return false;
   const auto is_old = [=](const FactView& fact) {
     return record_time_unix_ms - fact.record_time_unix_ms > kRecentFactMs;
   };
-  if (recent_.size() <= kRecentFacts && !is_old(recent_.front())) return false;
-  size_t surplus = recent_.size() - std::min(recent_.size(), kRecentFacts);
-  bool young = false;  // From the first one that is young enough on all stay.
-  const bool pruned = recent_.KeepIf([&](const FactView& fact) {
-    if (surplus > 0) {
-      --surplus;
-      return false;
-    }
-    return young = young || !is_old(fact);
-  });
-  if (pruned && forgotten_until_unix_ms_ != kNeverForgotten) FindForgets();
-  return pruned;
+  // Record times do not fall: from the first one that is young enough on all stay.
+  const auto keep_young = [&](size_t surplus) {
+    return [&, surplus, young = false](const FactView& fact) mutable {
+      if (surplus > 0) {
+        --surplus;
+        return false;
+      }
+      return young = young || !is_old(fact);
+    };
+  };
+  bool pruned = false;
+  if (!impressions_.empty() && is_old(impressions_.Get().front())) pruned = impressions_.KeepIf(keep_young(0));
+  if (recent_.empty() || (recent_.size() <= kRecentFacts && !is_old(recent_.front()))) return pruned;
+  if (!recent_.KeepIf(keep_young(recent_.size() - std::min(recent_.size(), kRecentFacts)))) return pruned;
+  if (forgotten_until_unix_ms_ != kNeverForgotten) FindForgets();
+  return true;
 }
 
 bool LiveUser::Trim(Offset floor, int64_t record_time_unix_ms) {
@@ -234,6 +261,16 @@ absl::Status LiveUser::Restore(const FactView& fact, absl::string_view field, Pa
   return absl::OkStatus();
 }
 
+absl::Status LiveUser::RestoreImpression(const FactView& fact) {
+  const bool in_order = impressions_.empty() || impressions_.Get().last_offset() < fact.offset;
+  if (fact.kind != v1::IMPRESSION || Value(fact.offset) < 0 || !in_order) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("speed view has impressions that are none or out of order: offset=", Value(fact.offset)));
+  }
+  impressions_.Append(fact);
+  return absl::OkStatus();
+}
+
 absl::Status LiveUser::FinishRestore(bool truncated, int64_t truncated_end) {
   if (!recent_.empty() && !facts_.empty() && recent_.last_offset() >= facts_.front().offset) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -253,6 +290,9 @@ absl::StatusOr<LiveUser> LiveUser::FromProto(const v1::SpeedView& view) {
   }
   for (const v1::Fact& fact : view.facts()) {
     TRIBUTARY_RETURN_IF_ERROR(user.Restore(ViewOf(fact), "facts", &user.facts_));
+  }
+  for (const v1::Fact& fact : view.impressions()) {
+    TRIBUTARY_RETURN_IF_ERROR(user.RestoreImpression(ViewOf(fact)));
   }
   if (view.recent_id_hashes_size() != view.recent_id_record_times_unix_ms_size()) {
     return absl::InvalidArgumentError(
@@ -299,6 +339,9 @@ bool LiveUser::ReadBytes(absl::string_view bytes) {
         if (!reader.ReadText(&content) || !ReadFact(content, &fact) || !Restore(fact, "", &recent_room).ok()) {
           return false;
         }
+        break;
+      case wire::LengthTag(v1::SpeedView::kImpressionsFieldNumber):
+        if (!reader.ReadText(&content) || !ReadFact(content, &fact) || !RestoreImpression(fact).ok()) return false;
         break;
       case wire::LengthTag(v1::SpeedView::kRecentIdHashesFieldNumber):
         if (!hashes.empty() || !reader.ReadText(&hashes)) return false;
@@ -360,11 +403,15 @@ void LiveUser::AppendBytes(std::string* bytes) const {
     at = wire::WriteLength(v1::SpeedView::kRecentIdRecordTimesUnixMsFieldNumber, times_bytes, at);
     recent_ids_.ForEach([&at](uint64_t, int64_t time) { at = wire::WriteVarint(static_cast<uint64_t>(time), at); });
   }
-  if (!truncated()) return;
-  const int64_t end = truncated_end_ == kUnknownEnd ? 0 : Value(truncated_end_);
-  char* at = wire::Extend(bytes, IntBytes(1) + IntBytes(end));
-  at = WriteInt(v1::SpeedView::kTruncatedFieldNumber, 1, at);
-  WriteInt(v1::SpeedView::kTruncatedEndOffsetFieldNumber, end, at);
+  if (truncated()) {
+    const int64_t end = truncated_end_ == kUnknownEnd ? 0 : Value(truncated_end_);
+    char* at = wire::Extend(bytes, IntBytes(1) + IntBytes(end));
+    at = WriteInt(v1::SpeedView::kTruncatedFieldNumber, 1, at);
+    WriteInt(v1::SpeedView::kTruncatedEndOffsetFieldNumber, end, at);
+  }
+  if (impressions_.empty()) return;
+  impressions_.Get().ForEach(
+      [bytes](const FactView& fact) { WriteFact(v1::SpeedView::kImpressionsFieldNumber, fact, bytes); });
 }
 
 }  // namespace tributary

@@ -147,6 +147,9 @@ std::string FormatReason(const v1::Reason& reason) {
       return FormatBoost(reason.part(), "label", reason.label_boost().label(), reason.label_boost());
     case v1::Reason::kRule:
       return absl::StrFormat("x%.2f rule %s", reason.part(), reason.rule().rule_id());
+    case v1::Reason::kFatigue:
+      return absl::StrFormat("x%.2f shown %d times, the last %s ago", reason.part(), reason.fatigue().impressions(),
+                             FormatAge(ToDuration(reason.fatigue().cause().age())));
     case v1::Reason::KIND_NOT_SET:
       break;
   }

@@ -46,14 +46,22 @@ bool ByOffset(const std::vector<Fact>& facts) {
                         [](const Fact& a, const Fact& b) { return a.offset < b.offset; });
 }
 
-// What LiveUser::Trim lets go of at the floor and the record time of the latest progress.
-bool HasFaded(const LivePartitionState& state, const std::vector<Fact>& facts) {
-  return std::all_of(facts.begin(), facts.end(), [&](const Fact& fact) {
-    return fact.offset < state.floor() && state.record_time_unix_ms - fact.record_time_unix_ms > kRecentFactMs;
-  });
+bool IsOld(const LivePartitionState& state, const Fact& fact) {
+  return state.record_time_unix_ms - fact.record_time_unix_ms > kRecentFactMs;
 }
 
-bool IsEmpty(const LiveView& view) { return view.facts.empty() && view.recent.empty(); }
+// What LiveUser::Trim lets go of at the floor and the record time of the latest progress.
+bool HasFaded(const LivePartitionState& state, const std::vector<Fact>& facts) {
+  return std::all_of(facts.begin(), facts.end(),
+                     [&](const Fact& fact) { return fact.offset < state.floor() && IsOld(state, fact); });
+}
+
+bool HasFaded(const LivePartitionState& state, const LiveView& view) {
+  return HasFaded(state, view.facts) && HasFaded(state, view.recent) &&
+         std::all_of(view.impressions.begin(), view.impressions.end(), [&](const Fact& fact) { return IsOld(state, fact); });
+}
+
+bool IsEmpty(const LiveView& view) { return view.facts.empty() && view.recent.empty() && view.impressions.empty(); }
 
 }  // namespace
 
@@ -173,8 +181,9 @@ absl::Status LiveState::ApplySpeedView(const LogRecord& record) {
     view->order = FromProto(message.position());
     view->facts = DecodeFacts(message.facts());
     view->recent = DecodeFacts(message.recent());
+    view->impressions = DecodeFacts(message.impressions());
     view->truncated = message.truncated();
-    if (!ByOffset(view->facts) || !ByOffset(view->recent)) {
+    if (!ByOffset(view->facts) || !ByOffset(view->recent) || !ByOffset(view->impressions)) {
       return Unreadable(record, "facts out of order");
     }
   } else {
@@ -290,7 +299,7 @@ void LiveState::DropFadedViews() {
     for (const auto& view : user.views) {
       const LivePartitionState& state = Partition(view->partition);
       // A truncated view says for how long it is one only to the speed layer.
-      if (!IsEmpty(*view) && !view->truncated && HasFaded(state, view->facts) && HasFaded(state, view->recent)) {
+      if (!IsEmpty(*view) && !view->truncated && HasFaded(state, *view)) {
         faded.emplace_back(user_id, view->partition);
       }
     }

@@ -17,6 +17,7 @@ void PartitionsOf(const LiveUserViews& views, const ServingContext& context, std
          .floor = view->order.floor,
          .facts = view->facts,
          .recent = view->recent,
+         .impressions = view->impressions,
          .truncated = view->truncated});
   }
 }

@@ -29,6 +29,7 @@ struct LiveView {
   ViewOrder order;
   std::vector<Fact> facts;   // At or above the floor, by offset.
   std::vector<Fact> recent;  // Below the floor, by offset.
+  std::vector<Fact> impressions;  // By offset.
   bool truncated = false;
 };
 

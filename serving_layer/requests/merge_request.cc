@@ -103,6 +103,7 @@ absl::Status MergeRequest::SetUser(absl::string_view user_id, const LiveState& l
       for (LivePartition& partition : live_) {
         partition.facts = PastFacts(partition.facts);
         partition.recent = PastFacts(partition.recent);
+        partition.impressions = PastFacts(partition.impressions);
       }
     }
     input_.live = live_;
@@ -307,6 +308,10 @@ void MergeRequest::WriteItem(const MergedItem& merged, absl::Time now, v1::Recom
       }
       case MergeReason::Kind::kRule:
         reason->mutable_rule()->set_rule_id(input_.rules->rule(merge_reason.rule).rule_id);
+        break;
+      case MergeReason::Kind::kFatigue:
+        WriteCause(merge_reason.cause, now, reason->mutable_fatigue()->mutable_cause());
+        reason->mutable_fatigue()->set_impressions(merge_reason.causes);
         break;
     }
   }

@@ -396,7 +396,7 @@ void MeasureSteps(World& world, const std::string& suffix, Report& report) {
     PinTo(kMeasuredCore);
     const speed::PartitionSettings settings{.topics = world.topics(),
                                             .segment_size = 1024,
-                                            .max_facts = 4096,
+                                            .limits = {.facts = 4096},
                                             .allowed_lateness = absl::Hours(24),
                                             .instance = "steps"};
     speed::PartitionState state(settings, PartitionId{0}, {});
@@ -487,7 +487,7 @@ void MeasureThroughput(const Options& options, bool zipf, Report& report) {
 int64_t UserBytes(World& world) {
   const speed::PartitionSettings settings{.topics = world.topics(),
                                           .segment_size = 1024,
-                                          .max_facts = 4096,
+                                          .limits = {.facts = 4096},
                                           .allowed_lateness = absl::Hours(24),
                                           .instance = "bytes"};
   speed::PartitionState state(settings, PartitionId{0}, {});

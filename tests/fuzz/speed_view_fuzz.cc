@@ -12,7 +12,7 @@
 namespace tributary::fuzz {
 namespace {
 
-constexpr size_t kMaxFacts = 8;
+constexpr UserLimits kLimits{.facts = 8, .impressions = 16};
 
 // Protobuf writes a line for every text that is not UTF-8.
 [[maybe_unused]] const bool kQuiet = (google::protobuf::SetLogHandler(nullptr), true);
@@ -28,7 +28,7 @@ void CheckOrder(const std::vector<Fact>& facts) {
 }
 
 void CheckLife(LiveUser user, Offset floor) {
-  for (const std::vector<Fact>& facts : {user.facts(), user.recent()}) {
+  for (const std::vector<Fact>& facts : {user.facts(), user.recent(), user.impressions()}) {
     if (!facts.empty() && facts.back().offset >= Offset{std::numeric_limits<int64_t>::max() - 1}) return;
   }
   Event event;
@@ -37,10 +37,16 @@ void CheckLife(LiveUser user, Offset floor) {
   event.event_time_unix_ms = 1700000000000;
   event.event_id_hash = 77;
   Offset next{0};
-  if (!user.recent().empty()) next = Next(user.recent().back().offset);
-  if (!user.facts().empty()) next = Next(user.facts().back().offset);
-  user.Apply(event, next, 1700000000000, kMaxFacts);
+  if (!user.impressions().empty()) next = Next(user.impressions().back().offset);
+  if (!user.recent().empty()) next = std::max(next, Next(user.recent().back().offset));
+  if (!user.facts().empty()) next = std::max(next, Next(user.facts().back().offset));
+  user.Apply(event, next, 1700000000000, kLimits);
   CheckOrder(user.facts());
+  event.type = v1::IMPRESSION;
+  event.event_id_hash = 78;
+  user.Apply(event, Next(next), 1700000000000, kLimits);
+  CheckOrder(user.impressions());
+  CHECK_LE(user.impressions().size(), kLimits.impressions);
   user.Trim(floor, 1700000000000);
   CheckOrder(user.facts());
   CheckOrder(user.recent());
@@ -64,7 +70,7 @@ std::vector<std::string> FuzzSeeds() {
     event.session_id = "s";
     event.event_time_unix_ms = 1700000000000 + offset;
     event.event_id_hash = static_cast<uint64_t>(1 + offset);
-    user.Apply(event, Offset{offset}, 1700000000000 + offset, kMaxFacts);
+    user.Apply(event, Offset{offset}, 1700000000000 + offset, kLimits);
     seeds.push_back(Written(user));
     if (offset % 4 == 3) user.Trim(Offset{offset - 2}, 1700000000000 + offset);
   }

@@ -174,6 +174,20 @@ std::vector<Fact> Reference::Facts(const std::string& user, const Seen& seen) co
   return facts;
 }
 
+std::vector<Fact> Reference::Impressions(const std::string& user, const Seen& seen) const {
+  const std::optional<int64_t> forgotten_until = ForgottenUntil(user, seen);
+  std::vector<Fact> impressions;
+  for (const auto& [event, place, record_time] : accepted_) {
+    if (event.user_id() != user || event.type() != v1::IMPRESSION || place.partition < 0 || !seen(place)) continue;
+    if (forgotten_until && EventTime(event) <= *forgotten_until) continue;
+    if (RecordTime(place.partition) - record_time > kDayMs) continue;
+    impressions.push_back({event.type(), event.item_id(), {EventTime(event), place}, 0, ""});
+  }
+  std::sort(impressions.begin(), impressions.end(),
+            [](const Fact& a, const Fact& b) { return a.when.place < b.when.place; });
+  return impressions;
+}
+
 std::map<std::string, Fact> Reference::Latest(const std::string& user, const std::set<v1::EventType>& kinds,
                                               int64_t at_unix_ms, const Seen& seen) const {
   std::map<std::string, Fact> latest;

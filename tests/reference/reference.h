@@ -75,6 +75,9 @@ class Reference {
   // Records of one partition must come by offset; the partitions may be mixed.
   void Add(const RawRecord& record);
 
+  // The running maximum of append time of a partition that has records.
+  int64_t RecordTime(int32_t partition) const { return record_times_.at(partition); }
+
   Verdict VerdictOf(const Place& place) const { return verdicts_.at(place); }
   const std::map<Place, Verdict>& verdicts() const { return verdicts_; }
   std::set<std::string> Users() const;
@@ -87,6 +90,8 @@ class Reference {
   std::optional<int64_t> ForgottenUntil(const std::string& user, const Seen& seen = Everything) const;
   // Facts that no FORGET hides, by place.
   std::vector<Fact> Facts(const std::string& user, const Seen& seen = Everything) const;
+  // Impressions that no FORGET hides, not older than 24 h of their partition's record time now, by place.
+  std::vector<Fact> Impressions(const std::string& user, const Seen& seen = Everything) const;
   // Latest fact of one of `kinds` on each item, with an event time up to `at`.
   std::map<std::string, Fact> Latest(const std::string& user, const std::set<v1::EventType>& kinds, int64_t at_unix_ms,
                                      const Seen& seen = Everything) const;

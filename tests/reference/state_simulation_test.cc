@@ -35,7 +35,7 @@ using reference::Reference;
 using reference::Verdict;
 
 constexpr int64_t kSegmentSize = 16;
-constexpr size_t kMaxFacts = 4096;
+constexpr UserLimits kLimits{.facts = 4096};
 constexpr int64_t kAlways = int64_t{1} << 60;
 constexpr int32_t kPartitions = 3;
 
@@ -119,7 +119,7 @@ class LivePartition {
     if (event == nullptr) return Verdict::kRejected;
     LiveUser& user = users_[event->user_id];
     if (OneIn(5)) user = ThroughView(user);
-    if (user.Apply(*event, Offset{record.offset}, record_time, kMaxFacts) == LiveUser::Outcome::kDuplicate) {
+    if (user.Apply(*event, Offset{record.offset}, record_time, kLimits) == LiveUser::Outcome::kDuplicate) {
       return Verdict::kDuplicate;
     }
     SegmentCounts& counts = segments_[Value(SegmentStart(Offset{record.offset}, kSegmentSize))];

@@ -226,6 +226,32 @@ TEST_F(AnswersTest, BecauseIsTheItemAsItIsServed) {
   EXPECT_THAT(Refusal(&Stub::Because, request), StartsWith(invalid_ + "request.limit"));
 }
 
+TEST_F(AnswersTest, WhatWasShownInVainSinksAndWhyNotSaysSo) {
+  world_.config.mutable_merge()->mutable_fatigue()->set_impressions(2);
+  StartWithAnn();
+  v1::WhyNotRequest request;
+  request.set_user_id("ann");
+  request.set_item_id("i0");
+  request.mutable_request()->set_limit(1);
+  ASSERT_EQ(WhyNot(request).cause(), v1::WhyNotResponse::SHOWN);
+  std::vector<v1::Fact> shown;
+  for (int64_t offset : {21, 22, 23}) {
+    shown.push_back(world_.FactOf(v1::IMPRESSION, "i0", offset));
+    shown.back().set_event_time_unix_ms(world_.now_ms());
+  }
+  world_.PutView(0, "ann", world_.Position(30), shown);
+  world_.PutProgress(0, world_.Position(30));
+  AwaitApplied(0, 30);
+  const v1::WhyNotResponse response = WhyNot(request);
+  EXPECT_EQ(response.cause(), v1::WhyNotResponse::RANKED_TOO_LOW);
+  ASSERT_GT(response.item().reasons_size(), 1);
+  const v1::Reason& reason = *response.item().reasons().rbegin();
+  EXPECT_EQ(reason.fatigue().impressions(), 3);
+  EXPECT_EQ(reason.fatigue().cause().type(), v1::IMPRESSION);
+  EXPECT_EQ(reason.fatigue().cause().position().offset(), 23);
+  EXPECT_NEAR(reason.part(), 1 / 3.0, 1e-6);
+}
+
 TEST_F(AnswersTest, WhyNotNamesTheEventTheRuleTheFieldAndThePlace) {
   StartWithAnn();
   v1::Rule rule;

@@ -131,6 +131,25 @@ TEST_F(LiveStateTest, WhatTheSpeedLayerWouldNotKeepGoesWithoutATombstone) {
   EXPECT_EQ(live_.user_count(), 0U);
 }
 
+TEST_F(LiveStateTest, ImpressionsOfTheLastDayKeepAViewWhateverTheFloor) {
+  ASSERT_TRUE(follower_.Start().ok());
+  constexpr int64_t kDayMs = 24LL * 3600 * 1000;
+  v1::Fact shown = world_.FactOf(v1::IMPRESSION, "a", 5);
+  shown.set_record_time_unix_ms(world_.now_ms());
+  world_.PutView(0, "ann", world_.Position(10, 1, 0), {shown});
+  const auto items = [&](int64_t floor, int64_t record_time_unix_ms) {
+    v1::Progress message;
+    *message.mutable_position() = world_.Position(20, 1, floor);
+    message.set_record_time_unix_ms(record_time_unix_ms);
+    world_.PutProgress(0, message);
+    Follow();
+    EpochGuard guard;
+    return live_.FindUser("ann")->views.at(0)->impressions.size();
+  };
+  EXPECT_EQ(items(10, world_.now_ms() + kDayMs), 1U);
+  EXPECT_EQ(items(10, world_.now_ms() + kDayMs + 1), 0U);
+}
+
 TEST_F(LiveStateTest, TheFloorOfAnAbortedTransactionIsKept) {
   // Views were trimmed to it, or let go of.
   ASSERT_TRUE(follower_.Start().ok());

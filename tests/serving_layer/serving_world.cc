@@ -56,7 +56,7 @@ void ServingWorld::PutView(int partition, const std::string& user_id, const v1::
   v1::SpeedView view;
   *view.mutable_position() = position;
   for (v1::Fact& fact : facts) {
-    *view.add_facts() = std::move(fact);
+    *(fact.kind() == v1::IMPRESSION ? view.add_impressions() : view.add_facts()) = std::move(fact);
   }
   Put(topics.speed_views, user_id, view.SerializeAsString(), partition);
 }

@@ -10,6 +10,7 @@
 #include "common/merge/merge.h"
 #include "common/status/status_macros.h"
 #include "common/sync/rcu.h"
+#include "common/user_state/live_user.h"
 #include "common/user_state/user_history.h"
 #include "tests/simulation/checker.h"
 #include "tests/simulation/plan.h"
@@ -67,9 +68,11 @@ class AnswerCheck {
     if (!answered.ok()) return Failed("answer", absl::StrCat(Who(), " has none: ", answered.ToString()));
     TRIBUTARY_RETURN_IF_ERROR(CheckFreshness(response.freshness()));
     TRIBUTARY_RETURN_IF_ERROR(CheckFacts());
+    TRIBUTARY_RETURN_IF_ERROR(CheckImpressions());
     TRIBUTARY_RETURN_IF_ERROR(CheckDecisions());
     TRIBUTARY_RETURN_IF_ERROR(CheckSessions());
     TRIBUTARY_RETURN_IF_ERROR(CheckSuppressed(response));
+    TRIBUTARY_RETURN_IF_ERROR(CheckFatigue(response));
     return CheckMerge(request, response);
   }
 
@@ -167,11 +170,35 @@ class AnswerCheck {
                        fact.session_id});
       }
     }
+    return Compare("facts", got, expected);
+  }
+
+  // What the user was shown in the last day, whatever W and the floor are.
+  absl::Status CheckImpressions() const {
+    const std::vector<reference::Fact> expected = reference_.Impressions(user_, [this](const Place& place) {
+      const auto claim = claims_.find(place.partition);
+      return claim != claims_.end() && place.offset < claim->second.applied;
+    });
+    const std::optional<int64_t> forgotten = ForgottenUntil();
+    std::vector<reference::Fact> got;
+    for (const auto& [p, claim] : claims_) {
+      if (claim.view == nullptr) continue;
+      for (const Fact& fact : claim.view->impressions) {
+        if (forgotten && fact.event_time_unix_ms <= *forgotten) continue;
+        if (reference_.RecordTime(p) - fact.record_time_unix_ms > kRecentFactMs) continue;
+        got.push_back({fact.kind, fact.item_id, {fact.event_time_unix_ms, {p, Value(fact.offset)}}, 0, ""});
+      }
+    }
+    return Compare("impressions", got, expected);
+  }
+
+  absl::Status Compare(absl::string_view check, const std::vector<reference::Fact>& got,
+                       const std::vector<reference::Fact>& expected) const {
     const auto differs = std::mismatch(got.begin(), got.end(), expected.begin(), expected.end());
     if (differs.first == got.end() && differs.second == expected.end()) return absl::OkStatus();
-    return Failed("facts", absl::StrCat(Who(), " has ", differs.first == got.end() ? "nothing" : Text(*differs.first),
-                                        " where the log has ",
-                                        differs.second == expected.end() ? "nothing" : Text(*differs.second)));
+    return Failed(check, absl::StrCat(Who(), " has ", differs.first == got.end() ? "nothing" : Text(*differs.first),
+                                      " where the log has ",
+                                      differs.second == expected.end() ? "nothing" : Text(*differs.second)));
   }
 
   static void KeepLatest(const reference::Fact& fact, Decisions* decisions) {
@@ -286,6 +313,38 @@ class AnswerCheck {
     return absl::OkStatus();
   }
 
+  // An item is damped, and says so, by as many impressions as came after everything else that the user did with it.
+  absl::Status CheckFatigue(const v1::RecommendResponse& response) const {
+    const MergePolicy::Fatigue& policy = replica_.policy().fatigue;
+    std::map<std::string, int64_t> acted;
+    for (const reference::Fact& fact : SeenFacts()) {
+      if (!IsLongTerm(fact.kind)) continue;
+      const auto [latest, first] = acted.try_emplace(fact.item_id, fact.when.event_time_unix_ms);
+      latest->second = std::max(latest->second, fact.when.event_time_unix_ms);
+    }
+    const int64_t forgotten = ForgottenUntil().value_or(std::numeric_limits<int64_t>::min());
+    std::map<std::string, int> shown;
+    for (const auto& [p, claim] : claims_) {
+      if (claim.view == nullptr) continue;
+      for (const Fact& fact : claim.view->impressions) {   // Compared before.
+        const int64_t time = fact.event_time_unix_ms;
+        const auto latest = acted.find(fact.item_id);
+        if (time <= forgotten || now_ - time >= policy.window_ms) continue;
+        if (latest == acted.end() || time > latest->second) ++shown[fact.item_id];
+      }
+    }
+    for (const v1::RecommendedItem& item : response.items()) {
+      int said = 0;
+      for (const v1::Reason& reason : item.reasons()) said += reason.fatigue().impressions();
+      const int expected = shown[item.item_id()] >= policy.impressions ? shown[item.item_id()] : 0;
+      if (said != expected) {
+        return Failed("fatigue", absl::StrCat(Who(), " ", item.item_id(), " is damped by ", said, " impressions, not by ",
+                                              expected));
+      }
+    }
+    return absl::OkStatus();
+  }
+
   // The same request to Merge, with the reference's facts in place of what was stored and sent about.
   absl::Status CheckMerge(const v1::RecommendRequest& request, const v1::RecommendResponse& response) const {
     const Catalogue& catalogue = *context_.catalogue;
@@ -350,7 +409,9 @@ class AnswerCheck {
       partition = {.partition = PartitionId{p}, .watermark = Offset{claim.watermark}, .floor = Offset{claim.floor}};
       partition.facts = facts[p];
       // Below the floor lies what fades: the last 64 facts of 24 h, which is not part of the promise.
-      if (claim.view != nullptr) partition.recent = claim.view->recent;
+      if (claim.view == nullptr) continue;
+      partition.recent = claim.view->recent;
+      partition.impressions = claim.view->impressions;   // Compared before.
     }
     const UserHistory stored_history = history;
     if (forgotten) {

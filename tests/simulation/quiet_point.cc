@@ -101,7 +101,8 @@ absl::Status World::CheckFollowed(const Replica& replica) {
       const serving::LiveUserViews* views = replica.process().live.FindUser(user);
       if (views == nullptr || there[user]) continue;
       for (const auto& view : views->views) {
-        if (Value(view->partition) == partition && (!view->facts.empty() || !view->recent.empty())) {
+        if (Value(view->partition) == partition &&
+            (!view->facts.empty() || !view->recent.empty() || !view->impressions.empty())) {
           return Failed("followed", absl::StrCat(user, " has a view on partition ", partition, " that was deleted"));
         }
       }

@@ -21,6 +21,8 @@ v1::Config ConfigOf(const std::string& dir) {
   config.mutable_kafka()->set_partitions(kPartitions);
   config.mutable_kafka()->set_segment_size(kSegmentSize);
   config.mutable_speed()->set_checkpoint_ms(40);
+  config.mutable_merge()->mutable_fatigue()->set_impressions(2);
+  config.mutable_merge()->mutable_fatigue()->set_window_seconds(12 * 3600);
   v1::BatchConfig& batch = *config.mutable_batch();
   batch.set_threads(1);
   batch.mutable_ials()->set_dimensions(8);

@@ -22,7 +22,7 @@ constexpr PartitionId kPartition{0};
 PartitionSettings Settings() {
   return {.topics = Topics(""),
           .segment_size = 4,
-          .max_facts = 100,
+          .limits = {.facts = 100},
           .allowed_lateness = absl::Hours(1),
           .instance = "test"};
 }
@@ -169,6 +169,23 @@ TEST_F(PartitionStateTest, AnImpressionWithoutAnIdCountsAndLeavesNothing) {
   EXPECT_EQ(Counts().size(), 1u);
 }
 
+TEST_F(PartitionStateTest, AnImpressionIsInTheViewWhereImpressionsAreKept) {
+  PartitionSettings settings = Settings();
+  settings.limits.impressions = 16;
+  PartitionState state(settings, kPartition, PartitionStart());
+  state.Apply(EventRecord(0, {.type = v1::IMPRESSION}));
+  std::vector<ProduceRecord> records;
+  state.TakeChanges(Into(&records));
+  ASSERT_EQ(records.size(), 2u);
+  EXPECT_EQ(ViewIn(records.at(0)).impressions_size(), 1);
+  state.RaiseFloor(Offset{1});
+  while (state.TrimSome()) {
+  }
+  records.clear();
+  state.TakeChanges(Into(&records));
+  EXPECT_EQ(records.size(), 1u) << "the floor says nothing of impressions";
+}
+
 TEST_F(PartitionStateTest, TheEndOfThePartitionMovesThePosition) {
   state_.AdvanceTo(Offset{7});
   EXPECT_TRUE(state_.dirty());
@@ -228,7 +245,7 @@ TEST_F(PartitionStateTest, EventsBelowTheFloorLeaveNoFacts) {
 
 TEST_F(PartitionStateTest, AViewThatWouldNotFitThroughTheBrokerLosesItsOldestViewsFirst) {
   PartitionSettings settings = Settings();
-  settings.max_facts = 100'000;
+  settings.limits.facts = 100'000;
   PartitionState state(settings, kPartition, PartitionStart());
   const std::string long_item(200, 'i');
   state.Apply(EventRecord(0, {.type = v1::DISLIKE, .item = "never again"}));

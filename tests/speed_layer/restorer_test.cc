@@ -112,7 +112,7 @@ TEST_F(RestorerTest, WhatIsDoneComesOnceAndWholeWhileAnotherPartitionFails) {
   BreakView(1);
   const PartitionSettings settings{.topics = Topics(""),
                                    .segment_size = 8,
-                                   .max_facts = 100,
+                                   .limits = {.facts = 100},
                                    .allowed_lateness = absl::Hours(24),
                                    .instance = "one"};
   Restorer restorer(harness_.log, settings, /*threads=*/0);

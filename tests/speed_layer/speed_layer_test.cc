@@ -50,6 +50,29 @@ TEST(SpeedLayerTest, ChangesAreVisibleUncommittedBeforeTheCheckpoint) {
   EXPECT_TRUE(harness.View("ada", 0));
 }
 
+TEST(SpeedLayerTest, ImpressionsAreKeptWhereMergeOrABucketKnowsFatigueAndAtARestart) {
+  for (const bool everybody : {false, true}) {
+    SpeedHarness harness;
+    harness.Publish({.user = "ada", .type = v1::IMPRESSION});
+    auto layer = harness.Start();
+    harness.Settle({layer.get()});
+    EXPECT_FALSE(harness.View("ada")) << "off: it leaves nothing";
+    layer.reset();
+    v1::MergePolicy* const merge =
+        everybody ? harness.config.mutable_merge()
+                  : harness.config.mutable_serving()->add_experiments()->add_buckets()->mutable_merge();
+    merge->mutable_fatigue()->set_impressions(3);
+    for (int restart = 1; restart < 3; ++restart) {
+      harness.Publish({.user = "ada", .type = v1::IMPRESSION});
+      layer = harness.Start();
+      harness.Settle({layer.get()});
+      ASSERT_TRUE(harness.View("ada"));
+      EXPECT_EQ(harness.View("ada")->impressions_size(), restart);
+      layer.reset();
+    }
+  }
+}
+
 TEST(SpeedLayerTest, ABacklogIsGatheredSoThatABusyUserIsWrittenSeldom) {
   constexpr int kEvents = 2000;
   SpeedHarness harness;

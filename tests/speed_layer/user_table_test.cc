@@ -21,7 +21,7 @@ class UserTableTest : public ::testing::Test {
     bool loaded = false;
     UserEntry& entry = **table_.Load(user, &loaded);
     const auto event = ParseEvent(Bytes({.user = user, .item = absl::StrCat("item", offset)}), kNowMs);
-    entry.user.Apply(std::get<Event>(event), Offset{offset}, kNowMs, 100);
+    entry.user.Apply(std::get<Event>(event), Offset{offset}, kNowMs, {.facts = 100});
     entry.published = true;
     table_.Count(entry);
     return entry;

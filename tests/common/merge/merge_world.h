@@ -106,7 +106,7 @@ class MergeWorld : public CandidateViews {
       popular_among_numbers[segment] = Scored(list);
     }
     partitions = {{.partition = PartitionId{0}, .watermark = watermark, .floor = floor, .facts = facts,
-                   .recent = recent, .truncated = truncated}};
+                   .recent = recent, .impressions = impressions, .truncated = truncated}};
     partitions.insert(partitions.end(), more_partitions.begin(), more_partitions.end());
     input.live = partitions;
     input.filter = &filter;
@@ -165,6 +165,7 @@ class MergeWorld : public CandidateViews {
   bool has_history = true;
   std::vector<Fact> facts;
   std::vector<Fact> recent;
+  std::vector<Fact> impressions;
   Offset watermark{1000};
   Offset floor{0};
   bool truncated = false;

@@ -26,6 +26,9 @@ TEST(MergePolicyTest, UnsetFieldsTakeTheDefaultsOfTheConfiguration) {
   EXPECT_EQ(policy->EffectOf(v1::VIEW)->half_life_ms, 30 * 60'000);
   EXPECT_EQ(policy->EffectOf(v1::DISLIKE)->strength, -0.5);
   EXPECT_EQ(policy->EffectOf(v1::PURCHASE), nullptr);
+  EXPECT_EQ(policy->fatigue.impressions, 0) << "off";
+  EXPECT_EQ(policy->fatigue.strength, 1);
+  EXPECT_EQ(policy->fatigue.window_ms, 86'400'000);
 }
 
 TEST(MergePolicyTest, ZeroIsZeroAndNotTheDefault) {
@@ -123,6 +126,10 @@ INSTANTIATE_TEST_SUITE_P(
         RefusedCase{"fallback_weight", [](v1::MergePolicy* p) { p->set_fallback_weight(-0.1); }},
         RefusedCase{"newcomer_weight", [](v1::MergePolicy* p) { p->set_newcomer_weight(-1); }},
         RefusedCase{"dislike_rating_at_most", [](v1::MergePolicy* p) { p->set_dislike_rating_at_most(11); }},
+        RefusedCase{"fatigue.impressions", [](v1::MergePolicy* p) { p->mutable_fatigue()->set_impressions(-1); }},
+        RefusedCase{"fatigue.strength", [](v1::MergePolicy* p) { p->mutable_fatigue()->set_strength(-1); }},
+        RefusedCase{"fatigue.window_seconds",
+                    [](v1::MergePolicy* p) { p->mutable_fatigue()->set_window_seconds(86'401); }},
         RefusedCase{"purchase_suppression_days", [](v1::MergePolicy* p) { p->set_purchase_suppression_days(-1); }}));
 
 TEST(ResolveWeightsTest, TheManifestWinsAndThePolicyFillsIn) {

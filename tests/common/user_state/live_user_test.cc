@@ -20,7 +20,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr size_t kMany = 4096;
+constexpr UserLimits kMany{.facts = 4096};
+constexpr UserLimits kWithImpressions{.facts = 4096, .impressions = 16};
 constexpr int64_t kHour = 3600 * 1000;
 
 Event MakeEvent(EventType type, int64_t event_time, const std::string& item = "tea", uint64_t id = 0) {
@@ -71,6 +72,62 @@ TEST(LiveUserTest, EventsWithoutFactStillRememberTheirId) {
   EXPECT_EQ(user.Apply(MakeEvent(v1::IMPRESSION, 1, "tea", 7), Offset{1}, 0, kMany), LiveUser::Outcome::kDuplicate);
 }
 
+TEST(LiveUserTest, ImpressionsStayForADayWhateverTheFloor) {
+  LiveUser user;
+  user.Apply(MakeEvent(v1::IMPRESSION, 1), Offset{0}, 0, kWithImpressions);
+  user.Apply(MakeEvent(v1::VIEW, 2), Offset{1}, 1, kWithImpressions);
+  user.Apply(MakeEvent(v1::IMPRESSION, 3), Offset{2}, 2, kWithImpressions);
+  EXPECT_THAT(Offsets(user.facts()), ElementsAre(1)) << "an impression is no fact";
+  user.Trim(Offset{9}, kRecentFactMs);
+  EXPECT_THAT(Offsets(user.impressions()), ElementsAre(0, 2));
+  EXPECT_TRUE(user.Trim(Offset{9}, kRecentFactMs + 1));
+  EXPECT_THAT(Offsets(user.impressions()), ElementsAre(2));
+  EXPECT_TRUE(user.Trim(Offset{9}, kRecentFactMs + 3));
+  EXPECT_TRUE(user.empty());
+}
+
+TEST(LiveUserTest, AnImpressionKeepsItsItemAndTimesAlone) {
+  LiveUser user;
+  Event event = MakeEvent(v1::IMPRESSION, 5);
+  event.session_id = "s";
+  event.value_micros = 7;
+  user.Apply(event, Offset{3}, 9, kWithImpressions);
+  EXPECT_THAT(user.impressions(), ElementsAre(Fact{.kind = v1::IMPRESSION, .item_id = "tea", .event_time_unix_ms = 5,
+                                                   .offset = Offset{3}, .record_time_unix_ms = 9}));
+}
+
+TEST(LiveUserTest, ForgetHidesImpressionsToo) {
+  LiveUser user;
+  user.Apply(MakeEvent(v1::IMPRESSION, 20), Offset{0}, 0, kWithImpressions);
+  user.Apply(MakeEvent(v1::IMPRESSION, 21), Offset{1}, 0, kWithImpressions);
+  user.Apply(MakeEvent(v1::FORGET, 20), Offset{2}, 0, kWithImpressions);
+  user.Apply(MakeEvent(v1::IMPRESSION, 19), Offset{3}, 0, kWithImpressions);
+  EXPECT_THAT(Offsets(user.impressions()), ElementsAre(1));
+}
+
+TEST(LiveUserTest, PastTheLimitTheOldestImpressionsGo) {
+  LiveUser user;
+  for (int64_t offset = 0; offset < 17; ++offset) {
+    user.Apply(MakeEvent(v1::IMPRESSION, 1), Offset{offset}, 0, kWithImpressions);
+  }
+  EXPECT_THAT(Offsets(user.impressions()), ElementsAre(2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16));
+  EXPECT_FALSE(user.truncated());
+}
+
+// Which ones go at the limit must not rest on when those that had faded were trimmed.
+TEST(LiveUserTest, WhatTheLimitTakesIsAFunctionOfTheLog) {
+  LiveUser trimmed;
+  LiveUser untouched;
+  for (int64_t offset = 0; offset < 40; ++offset) {
+    const int64_t record_time = offset < 8 ? 0 : kRecentFactMs + 1;
+    for (LiveUser* user : {&trimmed, &untouched}) {
+      user->Apply(MakeEvent(v1::IMPRESSION, 1), Offset{offset}, record_time, kWithImpressions);
+    }
+    if (offset == 7) trimmed.Trim(Offset{0}, kRecentFactMs + 1);
+    ASSERT_TRUE(offset == 7 || Same(trimmed, untouched)) << offset;
+  }
+}
+
 TEST(LiveUserTest, ForgetDropsWhatItHidesAndKeepsIds) {
   LiveUser user;
   user.Apply(MakeEvent(v1::VIEW, 10, "tea", 1), Offset{0}, 0, kMany);
@@ -101,7 +158,7 @@ TEST(LiveUserTest, PastTheLimitFactsGoInTheStatedOrder) {
   LiveUser user;
   int64_t offset = 0;
   const auto apply = [&](EventType type, const std::string& item = "tea") {
-    user.Apply(MakeEvent(type, offset + 1, item), Offset{offset}, 0, /*max_facts=*/6);
+    user.Apply(MakeEvent(type, offset + 1, item), Offset{offset}, 0, {.facts = 6});
     ++offset;
   };
   apply(v1::PURCHASE);     // 0
@@ -136,15 +193,15 @@ TEST(LiveUserTest, PastTheLimitFactsGoInTheStatedOrder) {
 
 TEST(LiveUserTest, AForgetGoesLast) {
   LiveUser user;
-  user.Apply(MakeEvent(v1::FORGET, 1), Offset{0}, 0, 2);
-  for (int64_t offset = 1; offset < 5; ++offset) user.Apply(MakeEvent(v1::PURCHASE, 2), Offset{offset}, 0, 2);
+  user.Apply(MakeEvent(v1::FORGET, 1), Offset{0}, 0, {.facts = 2});
+  for (int64_t offset = 1; offset < 5; ++offset) user.Apply(MakeEvent(v1::PURCHASE, 2), Offset{offset}, 0, {.facts = 2});
   EXPECT_THAT(Offsets(user.facts()), ElementsAre(0, 4));
 }
 
 TEST(LiveUserTest, ThereAreNeverMoreFactsThanTheLimitAndNeverFewerThanFifteenSixteenths) {
   LiveUser user;
   for (int64_t offset = 0; offset < 2000; ++offset) {
-    user.Apply(MakeEvent(offset % 3 == 0 ? v1::CLICK : v1::VIEW, 1), Offset{offset}, 0, 256);
+    user.Apply(MakeEvent(offset % 3 == 0 ? v1::CLICK : v1::VIEW, 1), Offset{offset}, 0, {.facts = 256});
     EXPECT_LE(user.facts().size(), 256u);
     EXPECT_GE(user.facts().size(), std::min<size_t>(240, static_cast<size_t>(offset) + 1));
   }
@@ -179,7 +236,7 @@ TEST(LiveUserTest, TrimLetsGoOfWhatIsOlderThanADayAndOfNothingAboveTheFloor) {
 TEST(LiveUserTest, AViewThatIsNoViewIsRefused) {
   LiveUser user;
   for (int64_t offset = 0; offset < 3; ++offset)
-    user.Apply(MakeEvent(v1::VIEW, 1, "tea", 9 + offset), Offset{offset}, offset, 9);
+    user.Apply(MakeEvent(v1::VIEW, 1, "tea", 9 + offset), Offset{offset}, offset, {.facts = 9});
   user.Trim(Offset{1}, 0);
   struct Case {
     std::string message;
@@ -192,6 +249,11 @@ TEST(LiveUserTest, AViewThatIsNoViewIsRefused) {
         Case{"out of order: field=facts", [](auto* v) { v->mutable_facts(0)->set_offset(-1); }},
         Case{"recent facts among", [](auto* v) { v->mutable_recent(0)->set_offset(1); }},
         Case{"no kind: field=recent", [](auto* v) { v->mutable_recent(0)->clear_kind(); }},
+        Case{"impressions", [](auto* v) { *v->add_impressions() = v->facts(0); }},
+        Case{"impressions",
+             [](auto* v) {
+               for (int i = 0; i < 2; ++i) v->add_impressions()->set_kind(v1::IMPRESSION);
+             }},
         Case{"no kind: field=facts", [](auto* v) { v->mutable_facts(0)->set_kind(v1::IMPRESSION); }},
         Case{"ids out of order", [](auto* v) { v->mutable_recent_id_record_times_unix_ms()->Set(2, 0); }}}) {
     v1::SpeedView view = ToView(user);
@@ -245,14 +307,15 @@ TEST(LiveUserPropertyTest, AStateRestoredAtAnyPointGoesOnTheSame) {
   const uint64_t seed = reference::TestSeed();
   for (uint64_t run = 0; run < 100; ++run) {
     RandomLife life(seed + run);
-    const size_t max_facts = static_cast<size_t>(life.Pick(2) == 0 ? 12 : 4096);
+    const UserLimits limits{.facts = static_cast<size_t>(life.Pick(2) == 0 ? 12 : 4096),
+                            .impressions = static_cast<size_t>(life.Pick(3) == 0 ? 0 : 16)};
     LiveUser user;
     LiveUser restored;
     Offset floor{0};
     for (int step = 0; step < 300; ++step) {
       const RandomLife::Step next = life.Next();
-      EXPECT_EQ(user.Apply(next.event, next.offset, next.record_time, max_facts),
-                restored.Apply(next.event, next.offset, next.record_time, max_facts));
+      EXPECT_EQ(user.Apply(next.event, next.offset, next.record_time, limits),
+                restored.Apply(next.event, next.offset, next.record_time, limits));
       if (life.Pick(10) == 0) {
         floor = std::max(floor, life.RandomFloor());
         EXPECT_EQ(user.Trim(floor, next.record_time), restored.Trim(floor, next.record_time));
@@ -299,7 +362,7 @@ TEST(LiveUserPropertyTest, TheBytesAreWhatProtobufWrites) {
     LiveUser user;
     for (int step = 0; step < 150; ++step) {
       const RandomLife::Step next = life.Next();
-      user.Apply(next.event, next.offset, next.record_time, 40);
+      user.Apply(next.event, next.offset, next.record_time, {.facts = 40, .impressions = 16});
       if (life.Pick(10) == 0) user.Trim(life.RandomFloor(), next.record_time);
       std::string bytes;
       user.AppendBytes(&bytes);

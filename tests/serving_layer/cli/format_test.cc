@@ -42,6 +42,8 @@ TEST(FormatTest, ReasonsNameTheirCause) {
               })")),
             "x1.30 category mug (VIEW 2m ago at 1:1042 and 2 more)");
   EXPECT_EQ(FormatReason(Parse<v1::Reason>(R"(part: 0.5 rule { rule_id: "bury-old" })")), "x0.50 rule bury-old");
+  EXPECT_EQ(FormatReason(Parse<v1::Reason>(R"(part: 0.25 fatigue { impressions: 4 cause { age { seconds: 61 } } })")),
+            "x0.25 shown 4 times, the last 1m ago");
   EXPECT_EQ(FormatReason(v1::Reason()), "?");
 }
 
