@@ -273,6 +273,7 @@ absl::Status Reader::OpenDatabase(int64_t block_cache_bytes) {
   options.info_log = RocksdbLogger();
   options.allow_mmap_reads = true;   // What is not compressed is found where it lies.
   options.max_open_files = -1;   // Indexes and filters of all files are read now, not by the first request.
+  options.max_file_opening_threads = 1;   // By default 16 threads start for each column family, for files that are mapped.
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   // Ingested files carry no unique id of this database; the manifest's checksums say more than one would.
