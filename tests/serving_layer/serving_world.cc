@@ -23,6 +23,7 @@ ServingWorld::ServingWorld() : config(DefaultConfig()) {
   config.mutable_kafka()->set_segment_size(16);
   config.mutable_serving()->set_listen_address("127.0.0.1:0");
   config.mutable_serving()->set_snapshot_poll_ms(1);
+  config.mutable_serving()->set_max_queue_ms(60'000);   // Machines that run tests are busy with other things too.
   CHECK(log.CreateTopics(TopicsToCreate(topics, config.kafka())).ok());
   producer_ = *log.OpenProducer();
 }
