@@ -13,7 +13,7 @@ namespace tributary::batch {
 namespace {
 
 constexpr int64_t kProgramBytes = 256LL << 20;    // Libraries, a row group, buffers, lists that are being written.
-constexpr int64_t kUserBytes = 160;               // An id twice, in a table and by number, and what is kept beside it.
+constexpr int64_t kUserBytes = 176;  // An id twice, in a table and by number, places here and in user_index.bin.
 constexpr int64_t kItemBytes = 400;
 // An observation, and the same by row and by item in a matrix, made from interactions.
 constexpr int64_t kObservationBytes = sizeof(Observation) + 2 * (sizeof(uint32_t) + sizeof(float));

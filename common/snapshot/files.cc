@@ -80,21 +80,46 @@ absl::StatusOr<size_t> ReadSome(int fd, char* buffer, size_t size, const std::st
 
 }  // namespace
 
-absl::Status Write(const std::string& path, std::initializer_list<absl::string_view> chunks) {
+absl::StatusOr<Appender> Appender::Create(const std::string& path) {
   Descriptor file(path, O_WRONLY | O_CREAT | O_TRUNC);
   if (file.fd() < 0) {
     return Error("create failed", path, errno);
   }
-  for (absl::string_view chunk : chunks) {
-    TRIBUTARY_RETURN_IF_ERROR(WriteAll(file.fd(), chunk, path));
+  return Appender(path, file.Release());
+}
+
+Appender::~Appender() {
+  if (fd_ >= 0) {
+    close(fd_);
   }
-  if (fsync(file.fd()) != 0) {
-    return Error("sync failed", path, errno);
+}
+
+Appender::Appender(Appender&& other) noexcept : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
+
+Appender& Appender::operator=(Appender&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+
+absl::Status Appender::Append(absl::string_view bytes) { return WriteAll(fd_, bytes, path_); }
+
+absl::Status Appender::Finish() {
+  if (fsync(fd_) != 0) {
+    return Error("sync failed", path_, errno);
   }
-  if (close(file.Release()) != 0) {
-    return Error("close failed", path, errno);
+  if (close(std::exchange(fd_, -1)) != 0) {
+    return Error("close failed", path_, errno);
   }
   return absl::OkStatus();
+}
+
+absl::Status Write(const std::string& path, std::initializer_list<absl::string_view> chunks) {
+  TRIBUTARY_ASSIGN_OR_RETURN(Appender file, Appender::Create(path));
+  for (absl::string_view chunk : chunks) {
+    TRIBUTARY_RETURN_IF_ERROR(file.Append(chunk));
+  }
+  return file.Finish();
 }
 
 absl::Status Replace(const std::string& path, absl::string_view content) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -19,6 +20,26 @@ absl::Status Write(const std::string& path, std::initializer_list<absl::string_v
 absl::Status Replace(const std::string& path, absl::string_view content);
 // NotFound: no such file. OutOfRange: more than `max_bytes`.
 absl::StatusOr<std::string> Read(const std::string& path, int64_t max_bytes);
+
+// A file that is written from its beginning to its end, in pieces. Not thread-safe.
+class Appender {
+ public:
+  // Creates or empties the file.
+  static absl::StatusOr<Appender> Create(const std::string& path);
+  ~Appender();
+  Appender(Appender&& other) noexcept;
+  Appender& operator=(Appender&& other) noexcept;
+
+  absl::Status Append(absl::string_view bytes);
+  // Syncs and closes it; nothing may be appended after.
+  absl::Status Finish();
+
+ private:
+  Appender(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+
+  std::string path_;
+  int fd_ = -1;
+};
 
 // Syncs a file's or a directory's content to the disk.
 absl::Status Sync(const std::string& path);

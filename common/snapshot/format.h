@@ -15,22 +15,25 @@
 #include "common/ids/ids.h"
 #include "common/snapshot/snapshot.h"
 
-// The bytes of a snapshot, format version 2. Version 1 is the same without factors.bin and sessions.bin.
+// The bytes of a snapshot, format version 3. Version 2 has a column family `users` instead of users.bin and
+// user_index.bin; version 1 is version 2 without factors.bin and sessions.bin.
 //
 //   <snapshots>/CURRENT                the active generation in decimal and a newline; changes by atomic rename
 //   <snapshots>/LOCK                   held by the batch run that is at work
 //   <snapshots>/<generation>/          complete when MANIFEST.json is there and matches
 //       MANIFEST.json                  tributary.v1.SnapshotManifest in proto3 JSON, written last
+//       users.bin  user_index.bin      what a request reads of its user (common/snapshot/user_records.h)
 //       items.bin  neighbours.bin      flat files, below
 //       factors.bin  sessions.bin      flat files too, which a snapshot may be without
 //       db/                            a RocksDB database, opened read-only
 //   <snapshots>/<generation>.partial/  being written, or left by a crash
 //   <snapshots>/<generation>.removed/  being deleted, or left by a crash
 //
+// Keys of users: the user id; and 0x01 digest of the user id (common/event/user_digest.h) for a user of whom nothing is
+// left but a FORGET: there is a profile with only forgotten_until. Ids have no byte below 0x20, so these come first.
+//
 // Column families of db/ (comparator: bytewise), value: one serialised message of tributary.v1 (deterministic form).
-//   users       SnapshotUser   key = user id; and 0x01 digest of the user id (common/event/user_digest.h) for a user of whom
-//                              nothing is left but a FORGET: the value has only profile.forgotten_until_unix_ms. Ids have no
-//                              byte below 0x20, so these come first.
+//   users       SnapshotUser   up to version 2
 //   popularity  ScoredItems    key = "all" | "category:" category | "segment:" segment of users
 //   counts      CountTotal     key = measure:u8 text 0x00 type:u8     where text = the CountKey's key, each 0x00 in it
 //                              written as 0x00 0xFF: keys sort as CountKey does
@@ -52,16 +55,24 @@
 //   in items.bin and neighbours.bin offset[0] = 0, offsets never fall, offset[count] = entries; nothing follows the
 //   entries.
 //
-// Content digest: 32 hex digits of xxh3-128 over one line a part, in the order users, popularity, counts, cut_counts,
-// items.bin, neighbours.bin and, where they are there, factors.bin, sessions.bin:   name " " pairs " " part-digest "\n"
+// Content digest: 32 hex digits of xxh3-128 over one line a part, in the order users (up to version 2), popularity,
+// counts, cut_counts, users.bin, user_index.bin (from version 3 on), items.bin, neighbours.bin and, where they are there,
+// factors.bin, sessions.bin:   name " " pairs " " part-digest "\n"
 // A view's part-digest is the hex xxh3-128 over its pairs in key order, each as key_size:u32 key value_size:u32 value;
 // that of a flat file is over its bytes, with pairs = 1. It does not depend on how RocksDB lays out its files.
 //
 // Manifest checksum: `manifest_checksum` is the hex xxh64 of MANIFEST.json with its own 16 digits replaced by zeros.
 namespace tributary::snapshot_format {
 
+// From version 3 on.
+constexpr bool HasUserFiles(int32_t format_version) { return format_version >= 3; }
+
 enum class View { kUsers, kPopularity, kCounts, kCutCounts };
-inline constexpr std::array kViews = {View::kUsers, View::kPopularity, View::kCounts, View::kCutCounts};
+inline constexpr std::array kAllViews = {View::kUsers, View::kPopularity, View::kCounts, View::kCutCounts};
+// The views of a version, in the order of the content digest.
+constexpr absl::Span<const View> ViewsOf(int32_t format_version) {
+  return absl::MakeConstSpan(kAllViews).subspan(HasUserFiles(format_version) ? 1 : 0);
+}
 // The column family's name.
 absl::string_view ViewName(View view);
 

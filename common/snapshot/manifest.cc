@@ -15,6 +15,7 @@
 #include "common/snapshot/files.h"
 #include "common/snapshot/format.h"
 #include "common/snapshot/snapshot.h"
+#include "common/snapshot/user_records.h"
 #include "common/status/status_macros.h"
 
 namespace tributary {
@@ -135,8 +136,13 @@ absl::StatusOr<v1::SnapshotManifest> ReadCompleteManifest(const std::string& pat
     listed.insert(file.path());
   }
   const std::string database(format::kDatabaseDir);
-  for (const std::string& needed :
-       {std::string(format::kItemsFile), std::string(format::kNeighboursFile), database + "/CURRENT"}) {
+  std::vector<std::string> all = {std::string(format::kItemsFile), std::string(format::kNeighboursFile),
+                                  database + "/CURRENT"};
+  if (format::HasUserFiles(manifest->format_version())) {
+    all.emplace_back(format::kUsersFile);
+    all.emplace_back(format::kUserIndexFile);
+  }
+  for (const std::string& needed : all) {
     if (!listed.contains(needed)) {
       return Error("manifest does not list a file that every snapshot has", generation, needed);
     }

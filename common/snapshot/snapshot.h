@@ -16,18 +16,20 @@
 #include "common/ids/ids.h"
 #include "common/process/file_lock.h"
 #include "common/sessions/session_index.h"
+#include "common/user_state/user_history.h"
 #include "tributary/v1/catalogue.pb.h"
 #include "tributary/v1/snapshot.pb.h"
 #include "tributary/v1/speed.pb.h"
 
-// Snapshots: immutable views of one batch run in `<dir>/<generation>/`. Layout: `db/` one RocksDB database with a
-// column family a view kind (users, popularity, counts, cut_counts), `items.bin` the item table and `neighbours.bin`
-// the item neighbours as memory-mapped arrays, `factors.bin` the items' iALS factors and `sessions.bin` the session
-// index likewise, `MANIFEST.json` written last. Format version 2, which reads version 1 (without these two); the
-// grammar of keys and flat files is in common/snapshot/format.h.
+// Snapshots: immutable views of one batch run in `<dir>/<generation>/`. Layout: `users.bin` what each user has, found
+// by `user_index.bin`, both read where they are mapped; `db/` one RocksDB database with a column family a view kind
+// (popularity, counts, cut_counts), `items.bin` the item table and `neighbours.bin` the item neighbours as
+// memory-mapped arrays, `factors.bin` the items' iALS factors and `sessions.bin` the session index likewise,
+// `MANIFEST.json` written last. Format version 3, which reads versions 1 and 2; the grammar of keys and files is in
+// common/snapshot/format.h.
 namespace tributary {
 
-inline constexpr int32_t kSnapshotFormatVersion = 2;
+inline constexpr int32_t kSnapshotFormatVersion = 3;
 
 // Scope of a popularity list: overall, one category, or one segment of users.
 inline constexpr absl::string_view kPopularOverall = "all";
@@ -47,6 +49,17 @@ struct SnapshotFactors {
   float regularization_exponent = 0;
   absl::Span<const float> eigenvalues;  // d
   absl::Span<const float> values;       // items x d, item after item.
+};
+
+// What a snapshot has of one user, for a request. One a thread, used again and again.
+struct StoredUser {
+  absl::Span<const ScoredItem> list;  // Best first; empty: none. Valid as long as both this and the reader.
+  bool list_falls = false;            // No score is greater than the one before it, which nobody need look at then.
+  UserHistory history;                // At W.
+
+  std::vector<Decision> decisions;  // Buffers of the reader, as those below, for snapshots up to version 2.
+  std::vector<ScoredItem> scored;
+  v1::SnapshotUser message;
 };
 
 // Writes one snapshot. Keys of each view must come in ascending byte order; everything is written to
@@ -112,6 +125,10 @@ class SnapshotReader {
   // Null: the snapshot has none. Memory-mapped: valid as long as the reader.
   virtual const SnapshotFactors* factors() const = 0;
   virtual const SessionIndex* sessions() const = 0;
+
+  // What a request reads: false when there is no such user, and then `user` is unspecified. DataLoss: what is there is
+  // nothing that a writer would have written.
+  virtual absl::StatusOr<bool> ReadUser(absl::string_view user_id, StoredUser* user) const = 0;
 
   // Point reads. NotFound: no such key. FindUser fills `user`, whose capacity is used again.
   virtual absl::Status FindUser(absl::string_view user_id, v1::SnapshotUser* user) const = 0;

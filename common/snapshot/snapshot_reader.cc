@@ -21,6 +21,7 @@
 #include "common/snapshot/manifest.h"
 #include "common/snapshot/rocksdb_adapter.h"
 #include "common/snapshot/snapshot.h"
+#include "common/snapshot/user_records.h"
 #include "common/status/status_macros.h"
 
 namespace tributary {
@@ -58,6 +59,7 @@ class Reader : public SnapshotReader {
 
   absl::Status CheckChecksums();
   absl::Status OpenFlatFiles();
+  absl::Status OpenUsers();
   absl::Status OpenDatabase(int64_t block_cache_bytes);
   absl::Status CheckDigest() const;
 
@@ -99,13 +101,8 @@ class Reader : public SnapshotReader {
   const SnapshotFactors* factors() const override { return factors_ ? &*factors_ : nullptr; }
   const SessionIndex* sessions() const override { return sessions_ ? &*sessions_ : nullptr; }
 
-  absl::Status FindUser(absl::string_view user_id, v1::SnapshotUser* user) const override {
-    absl::Status found = Find(View::kUsers, user_id, user);
-    if (any_forgotten_ && absl::IsNotFound(found)) {
-      found = Find(View::kUsers, format::ForgottenUserKey(UserDigest(user_id)), user);
-    }
-    return found;
-  }
+  absl::StatusOr<bool> ReadUser(absl::string_view user_id, StoredUser* user) const override;
+  absl::Status FindUser(absl::string_view user_id, v1::SnapshotUser* user) const override;
   absl::Status FindPopular(absl::string_view scope, v1::ScoredItems* items) const override {
     return Find(View::kPopularity, scope, items);
   }
@@ -119,11 +116,7 @@ class Reader : public SnapshotReader {
   }
 
   absl::Status ForEachUser(
-      const std::function<absl::Status(absl::string_view, const v1::SnapshotUser&)>& visit) const override {
-    return ForEachMessage<v1::SnapshotUser>(View::kUsers, [&](absl::string_view key, const v1::SnapshotUser& user) {
-      return format::IsForgottenUserKey(key) ? absl::OkStatus() : visit(key, user);
-    });
-  }
+      const std::function<absl::Status(absl::string_view, const v1::SnapshotUser&)>& visit) const override;
   absl::Status ForEachPopular(
       const std::function<absl::Status(absl::string_view, const v1::ScoredItems&)>& visit) const override {
     return ForEachMessage<v1::ScoredItems>(View::kPopularity, visit);
@@ -146,6 +139,14 @@ class Reader : public SnapshotReader {
     return absl::DataLossError(absl::StrCat("snapshot value unreadable: ", Where(view), " key=", absl::CHexEscape(key)));
   }
 
+  // Null: no such user. From version 3 on.
+  absl::StatusOr<std::optional<format::UserRecord>> FindRecord(absl::string_view user_id) const;
+  // In the column family, up to version 2.
+  absl::Status FindUserMessage(absl::string_view user_id, v1::SnapshotUser* user) const;
+  absl::Status InUsers(const absl::Status& status) const {
+    return status.ok() ? status : AddContext(status, "snapshot user unreadable", generation_, format::kUsersFile);
+  }
+
   // A file that a snapshot may be without.
   template <typename Parsed>
   absl::Status OpenOptional(absl::string_view name, absl::StatusOr<Parsed> (*parse)(absl::string_view),
@@ -161,7 +162,7 @@ class Reader : public SnapshotReader {
   absl::Status Find(View view, absl::string_view key, Message* message) const {
     rocksdb::PinnableSlice value;
     rocksdb::ReadOptions options;
-    options.verify_checksums = !verified_;   // Then only what is asked for is read of a mapped file, not its whole block.
+    options.verify_checksums = !verified_;
     const rocksdb::Status status = db_->Get(options, families_[static_cast<size_t>(view)], Slice(key), &value);
     if (status.IsNotFound()) {
       return absl::NotFoundError(absl::StrCat("no such key in the snapshot: ", Where(view)));
@@ -196,7 +197,10 @@ class Reader : public SnapshotReader {
   std::optional<SessionIndex> sessions_;
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> all_families_;
-  std::array<rocksdb::ColumnFamilyHandle*, format::kViews.size()> families_{};   // By View.
+  std::array<rocksdb::ColumnFamilyHandle*, format::kAllViews.size()> families_{};  // By View.
+  files::MappedFile users_file_;
+  files::MappedFile user_index_file_;
+  std::optional<format::UserIndex> users_;  // From version 3 on.
   bool any_forgotten_ = false;   // Else a miss is a miss.
   bool verified_ = false;        // Every file was, as a whole.
 };
@@ -254,6 +258,9 @@ absl::Status Reader::OpenFlatFiles() {
   TRIBUTARY_RETURN_IF_ERROR(OpenOptional(format::kFactorsFile, format::ParseFactorsFile, &factors_file_, &factors_));
   TRIBUTARY_RETURN_IF_ERROR(
       OpenOptional(format::kSessionsFile, format::ParseSessionsFile, &sessions_file_, &sessions_));
+  if (format::HasUserFiles(manifest_.format_version())) {
+    TRIBUTARY_RETURN_IF_ERROR(OpenUsers());
+  }
   for (const auto& [file, items] : {std::pair(format::kFactorsFile, factors_ ? factors_->items : items_.count()),
                                     {format::kSessionsFile, sessions_ ? sessions_->items() : items_.count()}}) {
     if (items != items_.count()) {
@@ -262,6 +269,96 @@ absl::Status Reader::OpenFlatFiles() {
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status Reader::OpenUsers() {
+  TRIBUTARY_ASSIGN_OR_RETURN(users_file_, files::MappedFile::Open(FilePath(format::kUsersFile)));
+  TRIBUTARY_ASSIGN_OR_RETURN(user_index_file_, files::MappedFile::Open(FilePath(format::kUserIndexFile)));
+  absl::StatusOr<format::UserIndex> users = format::UserIndex::Parse(user_index_file_.bytes(), users_file_.bytes());
+  if (!users.ok()) {
+    return AddContext(users.status(), "snapshot file unreadable", generation_, format::kUserIndexFile);
+  }
+  users_ = *users;
+  if (!users_file_.bytes().empty()) {
+    const auto first = format::UserRecord::Parse(users_file_.bytes());
+    TRIBUTARY_RETURN_IF_ERROR(InUsers(first.status()));
+    any_forgotten_ = format::IsForgottenUserKey(first->key());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<format::UserRecord>> Reader::FindRecord(absl::string_view user_id) const {
+  absl::StatusOr<std::optional<format::UserRecord>> found = users_->Find(user_id);
+  if (any_forgotten_ && found.ok() && !found->has_value()) {
+    found = users_->Find(format::ForgottenUserKey(UserDigest(user_id)));
+  }
+  return found.ok() ? found : InUsers(found.status());
+}
+
+absl::Status Reader::FindUserMessage(absl::string_view user_id, v1::SnapshotUser* user) const {
+  absl::Status found = Find(View::kUsers, user_id, user);
+  if (any_forgotten_ && absl::IsNotFound(found)) {
+    found = Find(View::kUsers, format::ForgottenUserKey(UserDigest(user_id)), user);
+  }
+  return found;
+}
+
+absl::StatusOr<bool> Reader::ReadUser(absl::string_view user_id, StoredUser* user) const {
+  if (users_) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::optional<format::UserRecord> record, FindRecord(user_id));
+    if (!record) {
+      return false;
+    }
+    user->list = record->list();
+    user->list_falls = record->list_falls();
+    TRIBUTARY_RETURN_IF_ERROR(InUsers(record->ReadHistory(&user->decisions, &user->history)));
+    return true;
+  }
+  const absl::Status found = FindUserMessage(user_id, &user->message);
+  if (absl::IsNotFound(found)) {
+    return false;
+  }
+  TRIBUTARY_RETURN_IF_ERROR(found);
+  const v1::ScoredItems& list = user->message.list();
+  if (list.items_size() != list.scores_size()) {
+    return absl::DataLossError(absl::StrCat("snapshot list with unequal arrays: ", Where(View::kUsers),
+                                            " items=", list.items_size(), " scores=", list.scores_size()));
+  }
+  user->scored.resize(static_cast<size_t>(list.items_size()));
+  for (int i = 0; i < list.items_size(); ++i) {
+    user->scored[static_cast<size_t>(i)] = {.item = ItemNumber{list.items(i)}, .score = list.scores(i)};
+  }
+  user->list = user->scored;
+  user->list_falls = false;
+  const absl::Status profile = user->history.Assign(user->message.profile());
+  return profile.ok() ? absl::StatusOr<bool>(true) : Unreadable(View::kUsers, user_id);
+}
+
+absl::Status Reader::FindUser(absl::string_view user_id, v1::SnapshotUser* user) const {
+  if (!users_) {
+    return FindUserMessage(user_id, user);
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::optional<format::UserRecord> record, FindRecord(user_id));
+  return record ? InUsers(record->ToProto(user))
+                : absl::NotFoundError(absl::StrCat("no such key in the snapshot: ", Where(View::kUsers)));
+}
+
+absl::Status Reader::ForEachUser(
+    const std::function<absl::Status(absl::string_view, const v1::SnapshotUser&)>& visit) const {
+  const auto visit_user = [&](absl::string_view key, const v1::SnapshotUser& user) {
+    return format::IsForgottenUserKey(key) ? absl::OkStatus() : visit(key, user);
+  };
+  if (!users_) {
+    return ForEachMessage<v1::SnapshotUser>(View::kUsers, visit_user);
+  }
+  v1::SnapshotUser user;
+  absl::Status visited;  // An error of `visit` is the caller's, and goes out as it is.
+  const absl::Status walked = users_->ForEach([&](const format::UserRecord& record) -> absl::Status {
+    TRIBUTARY_RETURN_IF_ERROR(record.ToProto(&user));
+    visited = visit_user(record.key(), user);
+    return visited;
+  });
+  return visited.ok() ? InUsers(walked) : visited;
 }
 
 absl::Status Reader::OpenDatabase(int64_t block_cache_bytes) {
@@ -279,7 +376,8 @@ absl::Status Reader::OpenDatabase(int64_t block_cache_bytes) {
   // Ingested files carry no unique id of this database; the manifest's checksums say more than one would.
   options.verify_sst_unique_id_in_manifest = false;
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors = {{rocksdb::kDefaultColumnFamilyName, options}};
-  for (View view : format::kViews) {
+  const absl::Span<const View> views = format::ViewsOf(manifest_.format_version());
+  for (const View view : views) {
     descriptors.emplace_back(std::string(ViewName(view)), options);
   }
   rocksdb::DB* opened = nullptr;
@@ -291,7 +389,12 @@ absl::Status Reader::OpenDatabase(int64_t block_cache_bytes) {
                                             format::kDatabaseDir, " error=", status.ToString()));
   }
   db_.reset(opened);
-  std::copy(all_families_.begin() + 1, all_families_.end(), families_.begin());
+  for (size_t i = 0; i < views.size(); ++i) {
+    families_[static_cast<size_t>(views[i])] = all_families_[i + 1];
+  }
+  if (users_) {
+    return absl::OkStatus();
+  }
   const std::unique_ptr<rocksdb::Iterator> first(
       db_->NewIterator(rocksdb::ReadOptions(), families_[static_cast<size_t>(View::kUsers)]));
   first->SeekToFirst();
@@ -313,7 +416,7 @@ absl::Status Reader::ForEach(View view,
 
 absl::Status Reader::CheckDigest() const {
   std::vector<std::string> lines;
-  for (View view : format::kViews) {
+  for (const View view : format::ViewsOf(manifest_.format_version())) {
     format::PartDigest digest;
     TRIBUTARY_RETURN_IF_ERROR(ForEach(view, [&](absl::string_view key, const rocksdb::Slice& value) {
       digest.AddPair(key, Text(value));
@@ -326,6 +429,11 @@ absl::Status Reader::CheckDigest() const {
     digest.AddBytes(file.bytes());
     lines.push_back(digest.Line(name));
   };
+  if (users_) {
+    add(format::kUsersFile, users_file_);
+    add(format::kUserIndexFile, user_index_file_);
+    TRIBUTARY_RETURN_IF_ERROR(InUsers(users_->Check(item_count())));
+  }
   add(format::kItemsFile, items_file_);
   add(format::kNeighboursFile, neighbours_file_);
   if (factors_) {

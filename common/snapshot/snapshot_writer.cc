@@ -3,6 +3,7 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/message_lite.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "common/snapshot/manifest.h"
 #include "common/snapshot/snapshot.h"
 #include "common/snapshot/sst_view_writer.h"
+#include "common/snapshot/user_records.h"
 #include "common/status/status_macros.h"
 
 namespace tributary {
@@ -21,6 +23,8 @@ namespace {
 
 namespace format = snapshot_format;
 using format::View;
+
+constexpr size_t kUsersBufferBytes = size_t{1} << 20;
 
 // Appends the message's deterministic form. InvalidArgument: 2 GiB or more.
 absl::Status AppendMessage(const google::protobuf::MessageLite& message, std::string* bytes) {
@@ -48,7 +52,7 @@ class Writer : public SnapshotWriter {
         generation_(generation),
         partial_(absl::StrCat(SnapshotPath(snapshots_dir_, generation), format::kPartialSuffix)),
         lock_(std::move(lock)) {
-    for (View view : format::kViews) {
+    for (View view : format::ViewsOf(kSnapshotFormatVersion)) {
       views_.push_back(std::make_unique<SstViewWriter>(view, TablesDir(), target_file_bytes));
     }
   }
@@ -62,7 +66,8 @@ class Writer : public SnapshotWriter {
     }
   }
 
-  std::string TablesDir() const { return absl::StrCat(partial_, "/tables"); }
+  std::string FilePath(absl::string_view name) const { return absl::StrCat(partial_, "/", name); }
+  std::string TablesDir() const { return FilePath("tables"); }
 
   absl::Status WriteItems(absl::Span<const v1::Item> items) override;
   absl::Status WriteNeighbours(absl::Span<const std::vector<ScoredItem>> neighbours) override;
@@ -77,13 +82,13 @@ class Writer : public SnapshotWriter {
     for (uint32_t item : user.profile().items()) {
       SeeItem(item, "profile");
     }
-    return Put(View::kUsers, user_id, user);
+    return AppendUser(user_id, user);
   }
 
   absl::Status PutForgottenUser(absl::string_view user_digest, int64_t until_unix_ms) override {
     v1::SnapshotUser user;
     user.mutable_profile()->set_forgotten_until_unix_ms(until_unix_ms);
-    return Put(View::kUsers, format::ForgottenUserKey(user_digest), user);
+    return AppendUser(format::ForgottenUserKey(user_digest), user);
   }
 
   absl::Status PutPopular(absl::string_view scope, const v1::ScoredItems& items) override {
@@ -127,15 +132,22 @@ class Writer : public SnapshotWriter {
   absl::Status Put(View view, absl::string_view key, const google::protobuf::MessageLite& message) {
     value_.clear();
     TRIBUTARY_RETURN_IF_ERROR(AppendMessage(message, &value_));
-    return views_[static_cast<size_t>(view)]->Put(key, value_);
+    const auto of_view =
+        std::find_if(views_.begin(), views_.end(), [view](const auto& v) { return v->view() == view; });
+    return (*of_view)->Put(key, value_);
   }
+
+  absl::Status AppendUser(absl::string_view key, const v1::SnapshotUser& user);
+  absl::Status FlushUsers();
+  // Ends users.bin and writes the index of what is in it.
+  absl::Status FinishUsers(std::vector<std::string>* digest_lines);
 
   absl::Status WriteFlat(absl::string_view name, absl::string_view prefix, absl::string_view entries,
                          std::optional<std::string>* digest_line) {
     if (digest_line->has_value()) {
       return absl::FailedPreconditionError(absl::StrCat("snapshot file written twice: file=", name));
     }
-    TRIBUTARY_RETURN_IF_ERROR(files::Write(absl::StrCat(partial_, "/", name), {prefix, entries}));
+    TRIBUTARY_RETURN_IF_ERROR(files::Write(FilePath(name), {prefix, entries}));
     format::PartDigest digest;
     digest.AddBytes(prefix);
     digest.AddBytes(entries);
@@ -150,8 +162,12 @@ class Writer : public SnapshotWriter {
   const Generation generation_;
   const std::string partial_;
   files::DirectoryLock lock_;
-  std::vector<std::unique_ptr<SstViewWriter>> views_;   // By View.
+  std::vector<std::unique_ptr<SstViewWriter>> views_;
   std::string value_;
+  std::optional<files::Appender> users_file_;  // From the first user on.
+  std::string users_;                          // That are not in the file yet.
+  std::string last_user_;
+  format::PartDigest users_digest_;
   std::optional<std::string> items_line_;
   std::optional<std::string> neighbours_line_;
   std::optional<std::string> factors_line_;
@@ -208,11 +224,43 @@ absl::Status Writer::WriteSessions(const SessionIndex& sessions) {
   return WriteFlat(format::kSessionsFile, format::EncodeSessions(sessions), "", &sessions_line_);
 }
 
+absl::Status Writer::AppendUser(absl::string_view key, const v1::SnapshotUser& user) {
+  if (key <= last_user_) {
+    return absl::InvalidArgumentError(absl::StrCat("snapshot keys out of order: view=users key=", absl::CHexEscape(key),
+                                                   " before=", absl::CHexEscape(last_user_)));
+  }
+  TRIBUTARY_RETURN_IF_ERROR(format::AppendUserRecord(key, user, &users_));
+  last_user_.assign(key.data(), key.size());
+  return users_.size() < kUsersBufferBytes ? absl::OkStatus() : FlushUsers();
+}
+
+absl::Status Writer::FlushUsers() {
+  if (!users_file_) {
+    TRIBUTARY_ASSIGN_OR_RETURN(users_file_, files::Appender::Create(FilePath(format::kUsersFile)));
+  }
+  TRIBUTARY_RETURN_IF_ERROR(users_file_->Append(users_));
+  users_digest_.AddBytes(users_);
+  users_.clear();
+  return absl::OkStatus();
+}
+
+absl::Status Writer::FinishUsers(std::vector<std::string>* digest_lines) {
+  TRIBUTARY_RETURN_IF_ERROR(FlushUsers());
+  TRIBUTARY_RETURN_IF_ERROR(users_file_->Finish());
+  digest_lines->push_back(users_digest_.Line(format::kUsersFile));
+  TRIBUTARY_ASSIGN_OR_RETURN(const files::MappedFile records, files::MappedFile::Open(FilePath(format::kUsersFile)));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string index, format::EncodeUserIndex(records.bytes()));
+  std::optional<std::string> line;
+  TRIBUTARY_RETURN_IF_ERROR(WriteFlat(format::kUserIndexFile, index, "", &line));
+  digest_lines->push_back(*std::move(line));
+  return absl::OkStatus();
+}
+
 absl::Status Writer::ListAndSync(v1::SnapshotManifest* manifest) const {
   manifest->clear_files();
   TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::string> names, files::ListFiles(partial_));
   for (const std::string& name : names) {
-    const std::string path = absl::StrCat(partial_, "/", name);
+    const std::string path = FilePath(name);
     TRIBUTARY_RETURN_IF_ERROR(files::Sync(path));
     TRIBUTARY_ASSIGN_OR_RETURN(const int64_t size, files::Size(path));
     TRIBUTARY_ASSIGN_OR_RETURN(const uint64_t checksum, files::Checksum(path));
@@ -221,7 +269,7 @@ absl::Status Writer::ListAndSync(v1::SnapshotManifest* manifest) const {
     file->set_size_bytes(size);
     file->set_xxh64(checksum);
   }
-  return files::Sync(absl::StrCat(partial_, "/", format::kDatabaseDir));
+  return files::Sync(FilePath(format::kDatabaseDir));
 }
 
 absl::StatusOr<v1::SnapshotManifest> Writer::Finish(v1::SnapshotManifest manifest) {
@@ -253,6 +301,7 @@ absl::StatusOr<v1::SnapshotManifest> Writer::Finish(v1::SnapshotManifest manifes
     TRIBUTARY_RETURN_IF_ERROR(view->Finish());
     digest_lines.push_back(view->digest().Line(ViewName(view->view())));
   }
+  TRIBUTARY_RETURN_IF_ERROR(FinishUsers(&digest_lines));
   digest_lines.push_back(*items_line_);
   digest_lines.push_back(*neighbours_line_);
   if (factors_line_) {
@@ -261,7 +310,7 @@ absl::StatusOr<v1::SnapshotManifest> Writer::Finish(v1::SnapshotManifest manifes
   if (sessions_line_) {
     digest_lines.push_back(*sessions_line_);
   }
-  TRIBUTARY_RETURN_IF_ERROR(BuildDatabase(absl::StrCat(partial_, "/", format::kDatabaseDir), views_));
+  TRIBUTARY_RETURN_IF_ERROR(BuildDatabase(FilePath(format::kDatabaseDir), views_));
   TRIBUTARY_RETURN_IF_ERROR(files::RemoveAll(TablesDir()));
 
   manifest.set_format_version(kSnapshotFormatVersion);
@@ -269,7 +318,7 @@ absl::StatusOr<v1::SnapshotManifest> Writer::Finish(v1::SnapshotManifest manifes
   manifest.set_content_digest(format::ContentDigest(digest_lines));
   TRIBUTARY_RETURN_IF_ERROR(ListAndSync(&manifest));
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string json, ManifestToJson(manifest));
-  TRIBUTARY_RETURN_IF_ERROR(files::Write(absl::StrCat(partial_, "/", format::kManifestFile), {json}));
+  TRIBUTARY_RETURN_IF_ERROR(files::Write(FilePath(format::kManifestFile), {json}));
   TRIBUTARY_RETURN_IF_ERROR(files::Sync(partial_));
   TRIBUTARY_RETURN_IF_ERROR(files::Rename(partial_, SnapshotPath(snapshots_dir_, generation_)));
   finished_ = true;

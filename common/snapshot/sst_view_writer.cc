@@ -20,23 +20,15 @@ namespace {
 
 rocksdb::Slice Slice(absl::string_view text) { return {text.data(), text.size()}; }
 
-rocksdb::Options TableOptions(snapshot_format::View view) {
+rocksdb::Options TableOptions() {
   rocksdb::BlockBasedTableOptions table;
   table.format_version = 5;
   table.checksum = rocksdb::kXXH3;
-  table.block_size = view == snapshot_format::View::kUsers ? 32 << 10 : 8 << 10;
-  // Most look-ups of users that the snapshot does not know end at the filter.
+  table.block_size = 8 << 10;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.data_block_index_type = rocksdb::BlockBasedTableOptions::kDataBlockBinaryAndHash;
-  if (view == snapshot_format::View::kUsers) {
-    // Users are long: with an entry of its own in the block's hash index each is found without a walk over those before.
-    table.block_restart_interval = 1;
-    table.data_block_hash_table_util_ratio = 0.25;   // Few of them meet in one bucket.
-  }
   rocksdb::Options options;
-  // Users, of whom each request reads one, lie as they are: a reader that maps the file finds them without a copy. What is
-  // seldom read is compressed.
-  options.compression = view == snapshot_format::View::kUsers ? rocksdb::kNoCompression : rocksdb::kLZ4Compression;
+  options.compression = rocksdb::kLZ4Compression;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   options.info_log = RocksdbLogger();
   options.db_host_id = "";   // A snapshot does not name the machine that wrote it.
@@ -46,9 +38,7 @@ rocksdb::Options TableOptions(snapshot_format::View view) {
 }  // namespace
 
 struct SstViewWriter::Table {
-  explicit Table(snapshot_format::View view) : writer(rocksdb::EnvOptions(), TableOptions(view)) {}
-
-  rocksdb::SstFileWriter writer;
+  rocksdb::SstFileWriter writer{rocksdb::EnvOptions(), TableOptions()};
 };
 
 SstViewWriter::SstViewWriter(snapshot_format::View view, std::string dir, int64_t target_file_bytes)
@@ -62,7 +52,7 @@ absl::Status SstViewWriter::Put(absl::string_view key, absl::string_view value) 
                                                    absl::CHexEscape(key), " before=", absl::CHexEscape(last_key_)));
   }
   if (table_ == nullptr) {
-    auto table = std::make_unique<Table>(view_);
+    auto table = std::make_unique<Table>();
     const std::string path = absl::StrCat(dir_, "/", ViewName(view_), "-", files_.size(), ".sst");
     TRIBUTARY_RETURN_IF_ERROR(
         FromRocksdb(table->writer.Open(path), absl::StrCat("snapshot file not writable: path=", path)));
@@ -113,7 +103,7 @@ absl::Status BuildDatabase(const std::string& path, absl::Span<const std::unique
   // All at once: each call writes a file of options.
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   for (const std::unique_ptr<SstViewWriter>& view : views) {
-    descriptors.emplace_back(std::string(ViewName(view->view())), TableOptions(view->view()));
+    descriptors.emplace_back(std::string(ViewName(view->view())), TableOptions());
   }
   TRIBUTARY_RETURN_IF_ERROR(FromRocksdb(db->CreateColumnFamilies(descriptors, &families), what));
   for (size_t i = 0; i < views.size(); ++i) {

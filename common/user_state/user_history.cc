@@ -125,25 +125,33 @@ absl::Status UserHistory::Assign(const v1::Profile& profile) {
           absl::StrCat("profile has arrays of different length: items=", size, " other=", other));
     }
   }
-  decisions_.reserve(static_cast<size_t>(size));
+  std::vector<Decision> decisions;
+  decisions.reserve(static_cast<size_t>(size));
   for (int i = 0; i < size; ++i) {
-    const Decision decision{
-        ItemNumber{profile.items(i)},
-        profile.kinds(i),
-        {profile.event_times_unix_ms(i), {PartitionId{profile.partitions(i)}, Offset{profile.offsets(i)}}},
-        profile.values_micros(i)};
+    decisions.push_back(
+        {ItemNumber{profile.items(i)},
+         profile.kinds(i),
+         {profile.event_times_unix_ms(i), {PartitionId{profile.partitions(i)}, Offset{profile.offsets(i)}}},
+         profile.values_micros(i)});
+  }
+  return Assign(&decisions, profile.has_forgotten_until_unix_ms() ? std::optional(profile.forgotten_until_unix_ms())
+                                                                  : std::nullopt);
+}
+
+absl::Status UserHistory::Assign(std::vector<Decision>* decisions, std::optional<int64_t> forgotten_until_unix_ms) {
+  Clear();
+  for (size_t i = 0; i < decisions->size(); ++i) {
+    const Decision& decision = (*decisions)[i];
     if (!IsLongTerm(decision.kind) || decision.kind == EventType::FORGET) {
-      Clear();
       return absl::InvalidArgumentError(absl::StrCat("profile has a kind that it does not keep: index=", i,
-                                                     " kind=", static_cast<int>(profile.kinds(i))));
+                                                     " kind=", static_cast<int>(decision.kind)));
     }
-    if (!decisions_.empty() && SlotOf(decisions_.back()) >= SlotOf(decision)) {
-      Clear();
+    if (i > 0 && SlotOf((*decisions)[i - 1]) >= SlotOf(decision)) {
       return absl::InvalidArgumentError(absl::StrCat("profile is not sorted by item and kind: index=", i));
     }
-    decisions_.push_back(decision);
   }
-  if (profile.has_forgotten_until_unix_ms()) Forget(profile.forgotten_until_unix_ms());
+  decisions_.swap(*decisions);
+  if (forgotten_until_unix_ms) Forget(*forgotten_until_unix_ms);
   return absl::OkStatus();
 }
 

@@ -60,6 +60,8 @@ class UserHistory {
   // Replaces the content. InvalidArgument: arrays of different lengths, not sorted, or a kind that is not kept; the
   // history is empty then.
   absl::Status Assign(const v1::Profile& profile);
+  // The same of decisions as an array, which is exchanged for the one that the history had.
+  absl::Status Assign(std::vector<Decision>* decisions, std::optional<int64_t> forgotten_until_unix_ms);
   void ToProto(v1::Profile* profile) const;
   friend bool operator==(const UserHistory&, const UserHistory&) = default;
 

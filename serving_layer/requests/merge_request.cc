@@ -119,28 +119,11 @@ absl::Status MergeRequest::SetUser(absl::string_view user_id, const LiveState& l
 }
 
 absl::Status MergeRequest::ReadStored(absl::string_view user_id) {
-  const absl::Status found = snapshot_->reader().FindUser(user_id, &snapshot_user_);
-  if (absl::IsNotFound(found)) {
-    return absl::OkStatus();
+  TRIBUTARY_ASSIGN_OR_RETURN(const bool known, snapshot_->reader().ReadUser(user_id, &stored_));
+  if (known) {
+    input_.personal = stored_.list;
+    input_.history = &stored_.history;
   }
-  TRIBUTARY_RETURN_IF_ERROR(found);
-  const v1::ScoredItems& list = snapshot_user_.list();
-  if (list.items_size() != list.scores_size()) {
-    return absl::DataLossError(absl::StrCat("snapshot user list broken: generation=", Value(snapshot_->generation()),
-                                            " items=", list.items_size(), " scores=", list.scores_size()));
-  }
-  personal_.resize(list.items_size());
-  const uint32_t item_count = snapshot_->reader().item_count();
-  for (int i = 0; i < list.items_size(); ++i) {
-    if (list.items(i) >= item_count) {
-      return absl::DataLossError(absl::StrCat("snapshot user list out of range: generation=",
-                                              Value(snapshot_->generation()), " number=", list.items(i)));
-    }
-    personal_[i] = {.item = ItemNumber{list.items(i)}, .score = list.scores(i)};
-  }
-  input_.personal = personal_;
-  TRIBUTARY_RETURN_IF_ERROR(history_.Assign(snapshot_user_.profile()));
-  input_.history = &history_;
   return absl::OkStatus();
 }
 
@@ -172,12 +155,12 @@ absl::Status MergeRequest::FoldIn(absl::string_view user_id, const LiveUserViews
     return absl::OkStatus();
   }
   if (input_.history == nullptr) {
-    history_.Clear();
+    stored_.history.Clear();
   }
   TRIBUTARY_RETURN_IF_ERROR(ReadUser(&history_now_, &facts_));
   serving::FoldIn::Memo memo{.user = input_.user_key,
                              .version = version,
-                             .changed = fold_in->Seen(history_, history_now_, input_.personal, &fold_in_),
+                             .changed = fold_in->Seen(stored_.history, history_now_, input_.personal, &fold_in_),
                              .forgotten_until_unix_ms = history_now_.forgotten_until_unix_ms()};
   if (memo.changed && !past_ && fold_ins_ != nullptr && !fold_in->at_once(fold_in_)) {
     fold_in_pending_ = true;
@@ -187,8 +170,8 @@ absl::Status MergeRequest::FoldIn(absl::string_view user_id, const LiveUserViews
   }
   if (memo.changed) {
     memo.list = fold_in->List(input_.personal, &fold_in_);
-    personal_ = memo.list;
-    input_.personal = personal_;
+    folded_ = memo.list;
+    input_.personal = folded_;
   }
   if (!past_) {
     fold_in->memo().Keep(std::move(memo));
@@ -203,7 +186,7 @@ void MergeRequest::TakeListOfBefore() {
     if (before->changed) {
       input_.personal = before->list;
     }
-  } else if (history_.forgotten_until_unix_ms() != forgotten_until_unix_ms) {
+  } else if (stored_.history.forgotten_until_unix_ms() != forgotten_until_unix_ms) {
     input_.personal = {};
   }
 }

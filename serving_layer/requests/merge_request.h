@@ -10,12 +10,12 @@
 #include "absl/time/time.h"
 #include "common/merge/live_facts.h"
 #include "common/merge/merge.h"
+#include "common/snapshot/snapshot.h"
 #include "common/user_state/user_history.h"
 #include "serving_layer/context/context_publisher.h"
 #include "serving_layer/live_state/live_state.h"
 #include "serving_layer/requests/freshness.h"
 #include "tributary/v1/recommendation_service.pb.h"
-#include "tributary/v1/snapshot.pb.h"
 
 namespace tributary::serving {
 
@@ -74,9 +74,8 @@ class MergeRequest {
   const LoadedSnapshot* snapshot_ = nullptr;
   MergeScratch scratch_;
   MergeResult result_;
-  v1::SnapshotUser snapshot_user_;
-  UserHistory history_;
-  std::vector<ScoredItem> personal_;
+  StoredUser stored_;
+  std::vector<ScoredItem> folded_;
   UserHistory history_now_;          // With what is live, and the facts: while the user is folded in.
   std::vector<LiveFact> facts_;
   serving::FoldIn::Scratch fold_in_;

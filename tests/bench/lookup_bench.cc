@@ -1,7 +1,7 @@
-// How many users' views one core looks up in a snapshot, users drawn uniformly: the one point read of a request, with the
-// message that it fills. Peer: db_bench (package rocksdb-tools) reading the same values under keys of the same number from
-// RocksDB's block-based table through mmap, which hands out bytes and parses nothing. Debian's librocksdb, which both use,
-// is built with assertions. Files are in the page cache.
+// How many users' views one core looks up in a snapshot, users drawn uniformly: the one point read of a request, with
+// the list and the history that it fills. Peer: db_bench (package rocksdb-tools) reading the same values under keys of
+// the same number from RocksDB's block-based table through mmap, which hands out bytes and parses nothing. Debian's
+// librocksdb, which both use, is built with assertions. Files are in the page cache.
 #include <glog/logging.h>
 #include <rocksdb/db.h>
 #include <rocksdb/options.h>
@@ -42,12 +42,12 @@ struct Options {
 // Users a second.
 double LookUp(const SnapshotReader& snapshot, const Options& options) {
   std::mt19937_64 random(5);
-  v1::SnapshotUser user;
+  StoredUser user;
   const absl::Time begin = absl::Now();
   for (int n = 0; n < options.lookups; ++n) {
-    const absl::Status found =
-        snapshot.FindUser(UserId(static_cast<int>(random() % static_cast<uint64_t>(options.scale.users))), &user);
-    CHECK(found.ok()) << found;
+    const absl::StatusOr<bool> found =
+        snapshot.ReadUser(UserId(static_cast<int>(random() % static_cast<uint64_t>(options.scale.users))), &user);
+    CHECK(found.ok() && *found) << found.status();
   }
   return options.lookups / absl::ToDoubleSeconds(absl::Now() - begin);
 }

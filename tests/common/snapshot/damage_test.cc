@@ -40,7 +40,8 @@ class DamageTest : public testing::Test {
         files_.insert(fs::relative(entry.path(), snapshot_).string());
       }
     }
-    ASSERT_GE(files_.size(), 9u);   // Manifest, two flat files, tables of four views, RocksDB's own.
+    ASSERT_GE(files_.size(), 12u);  // Manifest, six flat files, tables of three views, RocksDB's own.
+    ASSERT_TRUE(files_.contains("users.bin") && files_.contains("user_index.bin"));
   }
 
   absl::Status Open(Verify verify) const {

@@ -58,6 +58,17 @@ bool Same(const google::protobuf::Message& a, const google::protobuf::Message& b
   return google::protobuf::util::MessageDifferencer::Equals(a, b);
 }
 
+// Of a user who has list and profile.
+v1::SnapshotUser ToProto(const StoredUser& stored) {
+  v1::SnapshotUser user;
+  for (const ScoredItem& scored : stored.list) {
+    user.mutable_list()->add_items(Value(scored.item));
+    user.mutable_list()->add_scores(scored.score);
+  }
+  stored.history.ToProto(user.mutable_profile());
+  return user;
+}
+
 }  // namespace
 
 std::string UserId(int user) { return absl::StrFormat("user-%06d", user); }
@@ -139,7 +150,7 @@ SessionIndex Sessions() {
   return arrays->index();
 }
 
-absl::Status Fill(SnapshotWriter& writer, int users, bool with_version_2) {
+absl::Status Fill(SnapshotWriter& writer, int users) {
   std::vector<v1::Item> items;
   std::vector<std::vector<ScoredItem>> neighbours;
   for (int i = 0; i < kItems; ++i) {
@@ -148,10 +159,8 @@ absl::Status Fill(SnapshotWriter& writer, int users, bool with_version_2) {
   }
   TRIBUTARY_RETURN_IF_ERROR(writer.WriteItems(items));
   TRIBUTARY_RETURN_IF_ERROR(writer.WriteNeighbours(neighbours));
-  if (with_version_2) {
-    TRIBUTARY_RETURN_IF_ERROR(writer.WriteFactors(ItemFactors()));
-    TRIBUTARY_RETURN_IF_ERROR(writer.WriteSessions(Sessions()));
-  }
+  TRIBUTARY_RETURN_IF_ERROR(writer.WriteFactors(ItemFactors()));
+  TRIBUTARY_RETURN_IF_ERROR(writer.WriteSessions(Sessions()));
   for (int user = 0; user < users; ++user) {
     TRIBUTARY_RETURN_IF_ERROR(writer.PutUser(UserId(user), UserNumbered(user)));
   }
@@ -167,10 +176,10 @@ absl::Status Fill(SnapshotWriter& writer, int users, bool with_version_2) {
 }
 
 absl::StatusOr<v1::SnapshotManifest> Write(const std::string& snapshots_dir, Generation generation, int users,
-                                           int64_t target_file_bytes, bool with_version_2) {
+                                           int64_t target_file_bytes) {
   TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<SnapshotWriter> writer,
                              SnapshotWriter::Create(snapshots_dir, generation, target_file_bytes));
-  TRIBUTARY_RETURN_IF_ERROR(Fill(*writer, users, with_version_2));
+  TRIBUTARY_RETURN_IF_ERROR(Fill(*writer, users));
   return writer->Finish(Manifest());
 }
 
@@ -211,9 +220,14 @@ std::string Difference(const SnapshotReader& reader, int users) {
     return "sessions";
   }
   v1::SnapshotUser user;
+  StoredUser stored;
   for (int u = 0; u < users; ++u) {
     if (!reader.FindUser(UserId(u), &user).ok() || !Same(user, UserNumbered(u))) {
       return UserId(u);
+    }
+    const absl::StatusOr<bool> read = reader.ReadUser(UserId(u), &stored);
+    if (!read.ok() || !*read || !Same(ToProto(stored), UserNumbered(u))) {
+      return absl::StrCat("for a request, ", UserId(u));
     }
   }
   v1::ScoredItems popular;

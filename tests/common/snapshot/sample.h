@@ -26,9 +26,9 @@ SnapshotFactors ItemFactors();
 SessionIndex Sessions();
 
 // Everything but Finish.
-absl::Status Fill(SnapshotWriter& writer, int users, bool with_version_2 = true);
+absl::Status Fill(SnapshotWriter& writer, int users);
 absl::StatusOr<v1::SnapshotManifest> Write(const std::string& snapshots_dir, Generation generation, int users,
-                                           int64_t target_file_bytes = kSnapshotFileBytes, bool with_version_2 = true);
+                                           int64_t target_file_bytes = kSnapshotFileBytes);
 
 // Empty when the reader answers exactly what Fill wrote (of format version 1: without factors and sessions), else what
 // differs first.

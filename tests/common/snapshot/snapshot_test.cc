@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_format.h"
 #include "common/event/user_digest.h"
 #include "tests/common/snapshot/sample.h"
 #include "tests/fakes/temp_dir.h"
@@ -119,18 +120,27 @@ TEST(SnapshotTest, TheSameContentHasTheSameDigestHoweverItIsLaidOut) {
   const TempDir temp_b;
   const std::string& a = temp_a.path();
   const std::string& b = temp_b.path();
-  const auto first = sample::Write(a, kGeneration, 2'000);
-  const auto second = sample::Write(b, Generation{43}, 2'000, /*target_file_bytes=*/4'096);
+  const auto write = [](const std::string& dir, Generation generation, int users, int64_t target_file_bytes) {
+    const auto writer = SnapshotWriter::Create(dir, generation, target_file_bytes);
+    EXPECT_TRUE(writer.ok()) << writer.status();
+    EXPECT_TRUE(sample::Fill(**writer, users).ok());
+    for (int i = 0; i < 20'000; ++i) {
+      EXPECT_TRUE((*writer)->PutPopular(PopularSegmentScope(absl::StrFormat("segment %06d", i)), List(i % 7, 1)).ok());
+    }
+    return (*writer)->Finish(sample::Manifest());
+  };
+  const auto first = write(a, kGeneration, 2'000, kSnapshotFileBytes);
+  const auto second = write(b, Generation{43}, 2'000, /*target_file_bytes=*/4'096);
   ASSERT_TRUE(first.ok()) << first.status();
   ASSERT_TRUE(second.ok()) << second.status();
-  EXPECT_GT(second->files_size(), first->files_size() + 3);   // Users are in several files.
+  EXPECT_GT(second->files_size(), first->files_size() + 3);  // Popular items are in several files.
   EXPECT_EQ(first->content_digest(), second->content_digest());
   EXPECT_EQ(first->content_digest().size(), 32u);
   const auto reader = SnapshotReader::Open(b, Generation{43}, Verify::kDigest, kCacheBytes);
   ASSERT_TRUE(reader.ok()) << reader.status();
   EXPECT_EQ(sample::Difference(**reader, 2'000), "");
 
-  const auto other = sample::Write(b, Generation{44}, 1'999);
+  const auto other = write(b, Generation{44}, 1'999, kSnapshotFileBytes);
   ASSERT_TRUE(other.ok());
   EXPECT_NE(other->content_digest(), first->content_digest());
 }
@@ -214,6 +224,8 @@ TEST(SnapshotTest, EmptyViewsAreFine) {
   EXPECT_EQ((*reader)->item_count(), 0u);
   EXPECT_TRUE((*reader)->Neighbours(ItemNumber{0}).empty());
   EXPECT_TRUE((*reader)->ForEachUser([](auto, const auto&) { return absl::InternalError("a user"); }).ok());
+  StoredUser user;
+  EXPECT_EQ((*reader)->ReadUser("u", &user).value_or(true), false);
 }
 
 TEST(SnapshotWriterTest, RefusesWhatAReaderCouldNotTrust) {
@@ -226,6 +238,10 @@ TEST(SnapshotWriterTest, RefusesWhatAReaderCouldNotTrust) {
   EXPECT_THAT(writer.PutUser("b", {}).message(), HasSubstr("out of order"));
   EXPECT_TRUE(absl::IsInvalidArgument(writer.PutUser("a", {})));
   EXPECT_TRUE(absl::IsInvalidArgument(writer.PutUser("", {})));
+  EXPECT_TRUE(absl::IsInvalidArgument(writer.PutUser(std::string(1 << 16, 'u'), {})));
+  v1::SnapshotUser no_kind;
+  no_kind.mutable_profile()->add_items(0);
+  EXPECT_TRUE(absl::IsInvalidArgument(writer.PutUser("c", no_kind)));
   EXPECT_TRUE(absl::IsInvalidArgument(writer.PutPopular("all", List(0, -1))));
   EXPECT_TRUE(absl::IsInvalidArgument(writer.PutPopular("all", List(0, std::numeric_limits<float>::quiet_NaN()))));
   EXPECT_TRUE(absl::IsInvalidArgument(writer.PutPopular("all", List(0, std::numeric_limits<float>::infinity()))));
