@@ -21,6 +21,9 @@ constexpr size_t kMaxSideBytes = 16 << 20;
 // So a burst that is over soon is seen soon, and who is far behind does not write a busy user's view over and over.
 constexpr int kGatheringShare = 4;
 constexpr absl::Duration kLongestGathering = absl::Seconds(1);
+// Without one: an event that comes by itself is written at once, and at high rates a write, which costs the broker more than
+// what is in it, takes with it what came in this time. A linger of the producer would let everybody wait.
+constexpr absl::Duration kShortestGathering = absl::Microseconds(500);
 constexpr absl::Duration kRestorePollTimeout = absl::Milliseconds(5);
 constexpr absl::Duration kProgressInterval = absl::Milliseconds(100);
 constexpr absl::Duration kLogRestoresAfter = absl::Seconds(5);
@@ -269,6 +272,10 @@ absl::StatusOr<std::vector<LogEvent>> SpeedLayer::PollGroup() {
     const absl::Duration checkpoint = absl::Milliseconds(options_.config.speed().checkpoint_ms());
     timeout = std::clamp(transaction_began_ + checkpoint - clock_.Now(), absl::ZeroDuration(), options_.poll_timeout);
   }
+  if (dirty() && !behind_since_) {
+    timeout = std::min(timeout, std::clamp(flushed_at_ + kShortestGathering - clock_.Now(), absl::ZeroDuration(),
+                                           kShortestGathering));
+  }
   absl::StatusOr<std::vector<LogEvent>> events = group_->Poll(timeout, options_.max_poll_events);
   if (absl::IsOutOfRange(events.status())) return Abandon(events.status());
   return events;
@@ -490,17 +497,23 @@ void SpeedLayer::Trim() {
 }
 
 bool SpeedLayer::FlushDue() const {
-  if (!behind_since_ || unflushed_events_ >= kMaxTransactionEvents || side_bytes_ >= kMaxSideBytes) return true;
+  if (unflushed_events_ >= kMaxTransactionEvents || side_bytes_ >= kMaxSideBytes) return true;
   const absl::Time now = clock_.Now();
-  return HasPassed(now, flushed_at_, std::min(kLongestGathering, (now - *behind_since_) / kGatheringShare));
+  const absl::Duration gathering =
+      behind_since_ ? std::min(kLongestGathering, (now - *behind_since_) / kGatheringShare) : absl::ZeroDuration();
+  return HasPassed(now, flushed_at_, std::max(kShortestGathering, gathering));
+}
+
+bool SpeedLayer::dirty() const {
+  return !side_records_.empty() || std::any_of(owned_.begin(), owned_.end(), [](const auto& entry) {
+    return entry.second.state && entry.second.state->dirty();
+  });
 }
 
 absl::Status SpeedLayer::Flush() {
   TRIBUTARY_RETURN_IF_ERROR(StoreFailure());
-  bool dirty = !side_records_.empty();
-  for (auto& [partition, owned] : owned_) dirty |= owned.state && owned.state->dirty();
-  flush_pending_ = dirty;
-  if (!dirty) {
+  flush_pending_ = dirty();
+  if (!flush_pending_) {
     unflushed_events_ = 0;
     return absl::OkStatus();
   }

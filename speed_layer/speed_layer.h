@@ -135,6 +135,8 @@ class SpeedLayer {
   void Spill();
   int64_t UserBytes() const;
   bool FlushDue() const;
+  // There is something to write.
+  bool dirty() const;
   absl::Status Flush();
   bool CheckpointDue() const;
   // Everything applied must be flushed: the positions that it commits say so.

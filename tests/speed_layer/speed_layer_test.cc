@@ -73,6 +73,27 @@ TEST(SpeedLayerTest, ImpressionsAreKeptWhereMergeOrABucketKnowsFatigueAndAtARest
   }
 }
 
+TEST(SpeedLayerTest, WhoComesAloneIsWrittenAtOnceAndWhoComesRightAfterIsGathered) {
+  SpeedHarness harness;
+  auto layer = harness.Start();
+  harness.Settle({layer.get()});
+  const auto seen = [&](const std::string& user) {
+    return harness.View(user, 0, Isolation::kUncommitted).has_value();
+  };
+  harness.Publish({.user = "ada"});
+  ASSERT_TRUE(layer->RunOnce().ok());
+  EXPECT_TRUE(seen("ada"));
+  harness.clock.Advance(absl::Microseconds(300));
+  harness.Publish({.user = "bob"});
+  ASSERT_TRUE(layer->RunOnce().ok());
+  EXPECT_FALSE(seen("bob"));
+  harness.clock.Advance(absl::Microseconds(200));
+  harness.Publish({.user = "cem"});
+  ASSERT_TRUE(layer->RunOnce().ok());
+  EXPECT_TRUE(seen("bob"));
+  EXPECT_TRUE(seen("cem"));
+}
+
 TEST(SpeedLayerTest, ABacklogIsGatheredSoThatABusyUserIsWrittenSeldom) {
   constexpr int kEvents = 2000;
   SpeedHarness harness;
