@@ -63,6 +63,9 @@ absl::Status PartitionRestore::AddView(const LogRecord& record) {
   }
   absl::StatusOr<LiveUser> user = LiveUser::FromBytes(*record.value);
   if (!user.ok()) return Unreadable(record, user.status().message());
+  const LiveUser::Untrimmed untrimmed = user->untrimmed();
+  untrimmed_.floor = std::min(untrimmed_.floor, untrimmed.floor);
+  untrimmed_.record_time_unix_ms = std::min(untrimmed_.record_time_unix_ms, untrimmed.record_time_unix_ms);
   entry->user = *std::move(user);
   entry->published = true;
   users_.Count(*entry);
@@ -120,6 +123,7 @@ absl::StatusOr<PartitionStart> PartitionRestore::Finish(const OffsetRange& event
 
   PartitionStart start;
   start.users = std::move(users_);
+  start.untrimmed = untrimmed_;
   if (progress_) start.progress = *std::move(progress_);
   v1::ViewPosition& position = *start.progress.mutable_position();
   position.set_group_generation(std::max(position.group_generation(), group_generation));

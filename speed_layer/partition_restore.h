@@ -66,6 +66,7 @@ class PartitionRestore {
   std::optional<v1::Progress> progress_;
   UserTable users_;
   int64_t budget_bytes_;
+  LiveUser::Untrimmed untrimmed_;  // Of all views that were read.
   std::map<Offset, Segment> segments_;
 };
 

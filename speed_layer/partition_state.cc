@@ -88,6 +88,14 @@ PartitionState::PartitionState(const PartitionSettings& settings, PartitionId pa
       old_before_offset_(start.old_before_offset),
       old_before_unix_ms_(start.old_before_unix_ms) {
   progress_.set_instance(settings_.instance);
+  // The predecessor may have stopped in the middle of a sweep. A look at a million users, though, is a good part of what a
+  // restart costs.
+  const bool all_trimmed = floor() <= start.untrimmed.floor &&
+                           record_time_unix_ms() - start.untrimmed.record_time_unix_ms <= kRecentFactMs;
+  if (all_trimmed) {
+    trim_shard_ = UserTable::kShards;
+    spilled_trim_ = SpilledTrim::kDone;
+  }
 }
 
 ApplyOutcome PartitionState::Apply(const LogRecord& record) {

@@ -63,6 +63,8 @@ struct PartitionStart {
   };
   v1::Progress progress;  // Position (its generation already that of this assignment), totals, gap.
   UserTable users;
+  // Of all users; as it stands, they have to be looked at.
+  LiveUser::Untrimmed untrimmed{.floor = Offset{-1}};
   std::map<Offset, Segment> open_segments;    // At or above the segment that holds the applied offset.
   std::map<Offset, int64_t> closed_segments;  // The others: start -> record time of their last record.
   // Without progress: records below `old_before_offset` and older than `old_before_unix_ms` of record time are in no count

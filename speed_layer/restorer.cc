@@ -12,6 +12,8 @@ namespace {
 // How long a thread waits for records before it looks whether it is still wanted.
 constexpr absl::Duration kPieceTimeout = absl::Milliseconds(20);
 constexpr size_t kPrefetchAhead = 8;  // Records.
+// Views are read while the processor's cache still has them.
+constexpr int kMaxPieceEvents = 500;
 
 }  // namespace
 
@@ -34,7 +36,7 @@ absl::Status RestoreJob::Begin() {
 absl::StatusOr<bool> RestoreJob::RunOnce(absl::Duration timeout, int max_events) {
   if (!reader_) TRIBUTARY_RETURN_IF_ERROR(Begin());
   if (behind_.empty()) return true;  // There was nothing from the beginning.
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<LogEvent> events, reader_->Poll(timeout, max_events));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<LogEvent> events, reader_->Poll(timeout, std::min(max_events, kMaxPieceEvents)));
   const LogRecord* last = nullptr;
   for (size_t i = 0; i < events.size(); ++i) {
     const LogEvent& event = events[i];

@@ -22,6 +22,8 @@ class RecentIds {
 
   bool empty() const { return hashes_.empty(); }
   size_t size() const { return hashes_.size(); }
+  // Record time of the first one that is there.
+  int64_t oldest_unix_ms() const { return TimeOf(0); }
   // Calls visit(hash, record_time_unix_ms) for each, the oldest first.
   template <typename Visit>
   void ForEach(Visit visit) const {

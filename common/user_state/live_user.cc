@@ -244,6 +244,21 @@ bool LiveUser::Trim(Offset floor, int64_t record_time_unix_ms) {
   return PruneRecent(record_time_unix_ms) || changed;
 }
 
+LiveUser::Untrimmed LiveUser::untrimmed() const {
+  Untrimmed limits;
+  if (!facts_.empty()) limits.floor = facts_.front().offset;
+  if (truncated()) limits.floor = std::min(limits.floor, Offset{Value(truncated_end_) - 1});
+  if (recent_.size() > kRecentFacts) limits.floor = Offset{-1};
+  for (const PackedFacts* facts : {&recent_, &impressions_.Get()}) {
+    if (facts->empty()) continue;
+    limits.record_time_unix_ms = std::min(limits.record_time_unix_ms, facts->front().record_time_unix_ms);
+  }
+  if (!recent_ids_.empty()) {
+    limits.record_time_unix_ms = std::min(limits.record_time_unix_ms, recent_ids_.oldest_unix_ms());
+  }
+  return limits;
+}
+
 absl::Status LiveUser::Restore(const FactView& fact, absl::string_view field, PackedFacts* facts) {
   if (fact.kind == v1::EVENT_TYPE_UNSPECIFIED || fact.kind == v1::IMPRESSION) {
     return absl::InvalidArgumentError(

@@ -50,6 +50,13 @@ class LiveUser {
   // record time. The floor only rises. True when that changed what ToProto would write, `position` aside.
   bool Trim(Offset floor, int64_t record_time_unix_ms);
 
+  // Trim has nothing to do while the floor is not above `floor` and the record time no more than 24 h after `record_time`.
+  struct Untrimmed {
+    Offset floor{std::numeric_limits<int64_t>::max()};
+    int64_t record_time_unix_ms = std::numeric_limits<int64_t>::max();
+  };
+  Untrimmed untrimmed() const;
+
   // True when there is nothing left to keep: a tombstone takes the view's place.
   bool empty() const {
     return facts_.empty() && recent_.empty() && recent_ids_.empty() && impressions_.empty() && !truncated();

@@ -2,38 +2,27 @@
 
 #include <algorithm>
 
+#include "common/wire/wire.h"
+
 namespace tributary {
 namespace {
 
 constexpr size_t kLongestVarint = 10;
 constexpr size_t kLeastGrowth = 40;
-constexpr size_t kUsualBesideTexts = 16;  // Bytes of an entry.
-
-char* WriteVarint(uint64_t value, char* to) {
-  while (value >= 128) {
-    *to++ = static_cast<char>(value | 128);
-    value >>= 7;
-  }
-  *to++ = static_cast<char>(value);
-  return to;
-}
 
 // Steps may go either way and are mostly small. Unsigned, since what comes from outside may be at the ends of int64.
-char* WriteStep(uint64_t step, char* to) { return WriteVarint((step << 1) ^ (0 - (step >> 63)), to); }
+char* WriteStep(uint64_t step, char* to) { return wire::WriteVarint((step << 1) ^ (0 - (step >> 63)), to); }
+
+size_t TextBytes(absl::string_view text) { return wire::VarintBytes(text.size()) + text.size(); }
+
+char* WriteText(absl::string_view text, char* to) {
+  to = wire::WriteVarint(text.size(), to);
+  return text.copy(to, text.size()) + to;
+}
 
 }  // namespace
 
-void PackedFacts::AppendText(absl::string_view text) {
-  char size[kLongestVarint];
-  bytes_.insert(bytes_.end(), size, WriteVarint(text.size(), size));
-  bytes_.insert(bytes_.end(), text.begin(), text.end());
-}
-
 void PackedFacts::Append(const FactView& fact) {
-  // Doubling would leave a quarter of the memory unused. The first few facts do not come one by one either.
-  const size_t needed =
-      bytes_.size() + kUsualBesideTexts + fact.item_id.size() + fact.session_id.size() + fact.text.size();
-  if (needed > bytes_.capacity()) bytes_.reserve(needed + std::max(needed / 4, kLeastGrowth));
   const auto kind = static_cast<uint32_t>(fact.kind);
   const bool new_session = fact.session_id != last_session();
   const bool amounts = fact.value_micros != 0 || fact.quantity_micros != 0;
@@ -46,20 +35,31 @@ void PackedFacts::Append(const FactView& fact) {
   end = WriteStep(static_cast<uint64_t>(Value(fact.offset)) - static_cast<uint64_t>(Value(last_offset_)), end);
   end = WriteStep(record_time - static_cast<uint64_t>(last_record_time_unix_ms_), end);
   end = WriteStep(static_cast<uint64_t>(fact.event_time_unix_ms) - record_time, end);
-  if (kind >= kKindFollows) end = WriteVarint(kind, end);
-  bytes_.insert(bytes_.end(), numbers, end);
-  if (!fact.item_id.empty()) AppendText(fact.item_id);
-  if (new_session) {
-    AppendText(fact.session_id);
-    session_size_ = static_cast<uint32_t>(fact.session_id.size());
-    session_begin_ = static_cast<uint32_t>(bytes_.size()) - session_size_;
-  }
+  if (kind >= kKindFollows) end = wire::WriteVarint(kind, end);
+  char amount_numbers[2 * kLongestVarint];
+  char* amounts_end = amount_numbers;
   if (amounts) {
-    end = WriteStep(static_cast<uint64_t>(fact.value_micros), numbers);
-    end = WriteStep(static_cast<uint64_t>(fact.quantity_micros), end);
-    bytes_.insert(bytes_.end(), numbers, end);
+    amounts_end = WriteStep(static_cast<uint64_t>(fact.value_micros), amounts_end);
+    amounts_end = WriteStep(static_cast<uint64_t>(fact.quantity_micros), amounts_end);
   }
-  if (!fact.text.empty()) AppendText(fact.text);
+
+  const size_t added = static_cast<size_t>(end - numbers) + (fact.item_id.empty() ? 0 : TextBytes(fact.item_id)) +
+                       (new_session ? TextBytes(fact.session_id) : 0) +
+                       static_cast<size_t>(amounts_end - amount_numbers) +
+                       (fact.text.empty() ? 0 : TextBytes(fact.text));
+  const size_t needed = bytes_.size() + added;
+  // Doubling would leave a quarter of the memory unused. The first few facts do not come one by one either.
+  if (needed > bytes_.capacity()) bytes_.reserve(needed + std::max(needed / 4, kLeastGrowth));
+  bytes_.resize(needed);
+  char* at = std::copy(numbers, end, bytes_.data() + needed - added);
+  if (!fact.item_id.empty()) at = WriteText(fact.item_id, at);
+  if (new_session) {
+    at = WriteText(fact.session_id, at);
+    session_size_ = static_cast<uint32_t>(fact.session_id.size());
+    session_begin_ = static_cast<uint32_t>(at - bytes_.data()) - session_size_;
+  }
+  at = std::copy(amount_numbers, amounts_end, at);
+  if (!fact.text.empty()) WriteText(fact.text, at);
   ++size_;
   last_offset_ = fact.offset;
   last_record_time_unix_ms_ = fact.record_time_unix_ms;

@@ -103,7 +103,6 @@ class PackedFacts {
   static constexpr uint8_t kHasAmounts = 64;
   static constexpr uint8_t kHasText = 128;
 
-  void AppendText(absl::string_view text);
   absl::string_view last_session() const { return {bytes_.data() + session_begin_, session_size_}; }
 
   std::vector<char> bytes_;

@@ -186,6 +186,32 @@ TEST_F(PartitionStateTest, AnImpressionIsInTheViewWhereImpressionsAreKept) {
   EXPECT_EQ(records.size(), 1u) << "the floor says nothing of impressions";
 }
 
+TEST_F(PartitionStateTest, UsersWhoWereRestoredAreLookedAtOnlyWhereOneMayHaveToBeTrimmed) {
+  const auto sweeps = [](Offset lowest_fact, int64_t oldest_record_time, int64_t raised_floor = 0) {
+    const PartitionSettings settings = Settings();
+    PartitionStart start;
+    start.progress.mutable_position()->set_floor(5);
+    start.progress.set_record_time_unix_ms(kNowMs);
+    // Whoever looks at her finds something to trim, whatever was said.
+    bool loaded = false;
+    UserEntry& ada = **start.users.Load("ada", &loaded);
+    ada.user.Apply(std::get<Event>(ParseEvent(Bytes({}), kNowMs)), Offset{3}, kNowMs, settings.limits);
+    start.untrimmed = {.floor = lowest_fact, .record_time_unix_ms = oldest_record_time};
+    PartitionState state(settings, kPartition, std::move(start));
+    state.RaiseFloor(Offset{raised_floor});
+    while (state.TrimSome()) {
+    }
+    std::vector<ProduceRecord> records;
+    state.TakeChanges(Into(&records));
+    return !records.empty() && records.front().key == "ada";
+  };
+  EXPECT_FALSE(sweeps(Offset{5}, kNowMs - kRecentFactMs));
+  EXPECT_FALSE(sweeps(LiveUser::Untrimmed().floor, LiveUser::Untrimmed().record_time_unix_ms));
+  EXPECT_TRUE(sweeps(Offset{4}, kNowMs));
+  EXPECT_TRUE(sweeps(Offset{5}, kNowMs - kRecentFactMs - 1));
+  EXPECT_TRUE(sweeps(Offset{5}, kNowMs, 6)) << "the floor rose meanwhile";
+}
+
 TEST_F(PartitionStateTest, TheEndOfThePartitionMovesThePosition) {
   state_.AdvanceTo(Offset{7});
   EXPECT_TRUE(state_.dirty());

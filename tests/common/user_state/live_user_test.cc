@@ -328,6 +328,7 @@ TEST(LiveUserPropertyTest, AStateRestoredAtAnyPointGoesOnTheSame) {
 
 TEST(LiveUserPropertyTest, TrimSaysWhetherTheViewChangedAndLosesNothingAtOrAboveTheFloor) {
   const uint64_t seed = reference::TestSeed();
+  int left_alone = 0;
   for (uint64_t run = 0; run < 100; ++run) {
     RandomLife life(seed + run);
     LiveUser user;
@@ -342,7 +343,12 @@ TEST(LiveUserPropertyTest, TrimSaysWhetherTheViewChangedAndLosesNothingAtOrAbove
       if (life.Pick(10) == 0) {
         floor = std::max(floor, life.RandomFloor());
         const LiveUser before = user;
+        const LiveUser::Untrimmed limits = user.untrimmed();
         const bool changed = user.Trim(floor, next.record_time);
+        if (floor <= limits.floor && next.record_time - limits.record_time_unix_ms <= kRecentFactMs) {
+          EXPECT_FALSE(changed) << "run=" << run << " step=" << step;
+          ++left_alone;
+        }
         EXPECT_EQ(changed, !Same(user, before)) << "run=" << run << " step=" << step;
         EXPECT_FALSE(user.Trim(floor, next.record_time));
       }
@@ -353,6 +359,7 @@ TEST(LiveUserPropertyTest, TrimSaysWhetherTheViewChangedAndLosesNothingAtOrAbove
       ASSERT_EQ(user.facts(), above) << "run=" << run << " step=" << step;
     }
   }
+  EXPECT_GT(left_alone, 0);
 }
 
 TEST(LiveUserPropertyTest, TheBytesAreWhatProtobufWrites) {
