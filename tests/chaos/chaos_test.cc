@@ -4,10 +4,12 @@
 //
 // TRIBUTARY_SEED=N repeats the order of events and faults (not their timing); TRIBUTARY_CHAOS_FAULTS=N makes it longer.
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <memory>
@@ -21,6 +23,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "glog/logging.h"
@@ -344,6 +347,75 @@ TEST_F(ChaosTest, NothingIsLostOrCountedTwiceWhateverIsKilled) {
   Await("the last snapshot serves", [&] {
     return installation_.Recommend("user-0").freshness().generation() > before;
   });
+  ExpectTotals(reference);
+  ExpectSuppressed(reference);
+}
+
+// What is started meanwhile cannot write files of more than 4 MiB, which is less than RocksDB writes at a time: to it the
+// disk is full.
+class FullDisk {
+ public:
+  FullDisk() {
+    PCHECK(getrlimit(RLIMIT_FSIZE, &before_) == 0);
+    const rlimit small{.rlim_cur = 4 << 20, .rlim_max = before_.rlim_max};
+    PCHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
+    signal_ = std::signal(SIGXFSZ, SIG_IGN);
+  }
+  ~FullDisk() {
+    PCHECK(setrlimit(RLIMIT_FSIZE, &before_) == 0);
+    std::signal(SIGXFSZ, signal_);
+  }
+
+ private:
+  rlimit before_{};
+  void (*signal_)(int) = nullptr;
+};
+
+// Users stay in memory over the budget, as the README of the speed layer says; the instance lives, and so does the next one.
+TEST_F(ChaosTest, AFullDiskUnderTheLocalStoreLosesNothing) {
+  constexpr int kUsers = 200;
+  constexpr int kItems = 30;
+  constexpr int kBatch = 500;
+  const auto start = [&] {
+    const FullDisk full_disk;
+    return StartSpeed(1);
+  };
+  serving_ = installation_.StartServing();
+  speed_.push_back(start());
+  auto producer = installation_.log().OpenProducer();
+  ASSERT_TRUE(producer.ok()) << producer.status();
+  const auto publish = [&] {
+    for (int n = 0; n < kBatch; ++n) {
+      constexpr v1::EventType kTypes[] = {v1::VIEW, v1::VIEW, v1::PURCHASE, v1::RETURN, v1::LIKE, v1::DISLIKE};
+      const int64_t user = Pick(kUsers);
+      v1::Event event;
+      event.set_user_id(absl::StrCat("user-", user));
+      event.set_type(kTypes[Pick(std::size(kTypes))]);
+      event.set_item_id(absl::StrCat("item-", Pick(kItems), std::string(200, '-')));
+      event.mutable_event_time()->set_seconds(absl::ToUnixSeconds(absl::Now()));
+      const ProduceRecord record{.topic = installation_.topic("events"),
+                                 .partition = PartitionId{static_cast<int>(user % kPartitions)},
+                                 .key = event.user_id(),
+                                 .value = event.SerializeAsString()};
+      ASSERT_TRUE((*producer)->ProduceAsync(record).ok());
+    }
+    ASSERT_TRUE((*producer)->Flush(absl::Seconds(30)).ok());
+  };
+  const auto is_full = [&] { return absl::StrContains(speed_[0]->Log(), "users stay in memory over the budget"); };
+  Await("the disk is full", [&] {
+    publish();
+    return is_full() || HasFatalFailure();
+  });
+  installation_.RunBatch();
+  publish();
+  installation_.AwaitCaughtUp();
+  EXPECT_TRUE(speed_[0]->Running()) << speed_[0]->Log();
+  Kill(*speed_[0]);
+  speed_[0] = start();
+  publish();
+  installation_.AwaitCaughtUp();
+  EXPECT_TRUE(speed_[0]->Running()) << speed_[0]->Log();
+  const Reference reference = ReadReference();
   ExpectTotals(reference);
   ExpectSuppressed(reference);
 }
