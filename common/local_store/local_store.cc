@@ -124,6 +124,7 @@ absl::StatusOr<std::unique_ptr<LocalStore>> OpenLocalStore(const std::string& di
   }
   rocksdb::DB* db = nullptr;
   if (const rocksdb::Status status = rocksdb::DB::Open(StoreOptions(), path, &db); !status.ok()) {
+    std::filesystem::remove_all(path, error);
     return FromRocksdb(status, absl::StrCat("local store not opened: dir=", path));
   }
   return std::make_unique<RocksLocalStore>(path, std::unique_ptr<rocksdb::DB>(db));

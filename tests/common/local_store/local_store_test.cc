@@ -95,6 +95,19 @@ TEST(OpenLocalStoreTest, ADirectoryThatCannotBeMadeIsNamed) {
   EXPECT_THAT(std::string(store.status().message()), ::testing::HasSubstr("file/store"));
 }
 
+TEST(OpenLocalStoreTest, WhatCannotBeOpenedLeavesNothingBehind) {
+  TempDir dir;
+  signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit nothing{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &nothing), 0);
+  const auto store = OpenLocalStore(dir.path());
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  EXPECT_FALSE(store.ok());
+  EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
+}
+
 // A disk that takes no more: writes fail, what is there can be read, and goes on to be.
 TEST(OpenLocalStoreTest, AFullDiskIsAnErrorAndLosesNothing) {
   TempDir dir;
