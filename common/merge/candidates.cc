@@ -48,13 +48,14 @@ void Merger::Prefetch(absl::Span<const ScoredItem> list, bool records) const {
 // Who asks why an item is not there wants its place far down the list, too.
 bool Merger::PersonalIsRanking() const {
   return in_.kind == MergeKind::kRecommend && !in_.explain && b_.session_slots.empty() && b_.boosts.empty() &&
-         b_.fatigue.empty() && (in_.rules == nullptr || in_.rules->empty()) &&
-         std::is_sorted(in_.personal.begin(), in_.personal.end(),
-                        [](const ScoredItem& a, const ScoredItem& b) { return a.score > b.score; });
+         b_.fatigue.empty() && rules_ == nullptr &&
+         (in_.personal_falls ||
+          std::is_sorted(in_.personal.begin(), in_.personal.end(),
+                         [](const ScoredItem& a, const ScoredItem& b) { return a.score > b.score; }));
 }
 
 void Merger::AddPersonal() {
-  const double best = BestOf(in_.personal);
+  const double best = in_.personal_falls && !in_.personal.empty() ? in_.personal.front().score : BestOf(in_.personal);
   const double weight = in_.newcomer ? in_.weights.newcomer : in_.weights.personal;
   if (best <= 0 || weight <= 0) {
     return;
@@ -276,8 +277,8 @@ void Merger::AddScored() {
 }
 
 void Merger::AddPins() {
-  for (const RuleSet::Pin& pin : in_.rules->pins()) {
-    if (Known(pin.item) && in_.rules->rule(pin.rule).InForce(in_.now_unix_ms, in_.segment)) {
+  for (const RuleSet::Pin& pin : rules_->pins()) {
+    if (Known(pin.item) && rules_->rule(pin.rule).InForce(in_.now_unix_ms, in_.segment)) {
       Slot& slot = SlotOf(pin.item);
       Admit(IndexOf(slot));
     }
@@ -402,7 +403,7 @@ Absence Merger::JudgeItem(ItemNumber item, double* factor, double* pin, RuleInde
   if (!b_.fatigue.empty()) {
     *factor *= b_.fatigue.FactorOf(item);
   }
-  return in_.rules != nullptr && !ApplyRules(item, factor, pin, hidden, nullptr) ? Absence::kHidden : Absence::kNone;
+  return rules_ != nullptr && !ApplyRules(item, factor, pin, hidden, nullptr) ? Absence::kHidden : Absence::kNone;
 }
 
 Absence Merger::JudgeByFilter(ItemNumber item) const {
@@ -433,7 +434,7 @@ Absence Merger::JudgeByFilter(ItemNumber item) const {
 bool Merger::ApplyRules(absl::Span<const RuleIndex> rules, double* factor, double* pin, RuleIndex* hidden,
                         std::vector<MergeReason>* reasons) const {
   for (const RuleIndex index : rules) {
-    const RuleSet::Rule& rule = in_.rules->rule(index);
+    const RuleSet::Rule& rule = rules_->rule(index);
     if (!rule.InForce(in_.now_unix_ms, in_.segment)) {
       continue;
     }
@@ -458,10 +459,7 @@ bool Merger::ApplyRules(absl::Span<const RuleIndex> rules, double* factor, doubl
 
 bool Merger::ApplyRules(ItemNumber item, double* factor, double* pin, RuleIndex* hidden,
                         std::vector<MergeReason>* reasons) const {
-  const RuleSet& rules = *in_.rules;
-  if (rules.empty()) {
-    return true;
-  }
+  const RuleSet& rules = *rules_;
   if (!ApplyRules(rules.ForItem(item), factor, pin, hidden, reasons)) {
     return false;
   }

@@ -122,6 +122,7 @@ struct MergeInput {
 
   // The user.
   absl::Span<const ScoredItem> personal;     // The list of the batch layer, folded in or mixed of both, best first.
+  bool personal_falls = false;  // It is known that no score of it is greater than the one before: not looked at.
   bool newcomer = false;                     // The batch layer has no list of the user: weights.newcomer is that of `personal`.
   const UserHistory* history = nullptr;      // Of the snapshot, at its W. Null: it does not know the user.
   absl::Span<const LivePartition> live;

@@ -25,7 +25,7 @@ absl::Status Merger::Run() {
                          b_.facts.empty() && in_.recent_items.empty();
 
   // Without live facts few pages look further into the list than this.
-  const size_t looked_at = b_.facts.empty() ? 2 * static_cast<size_t>(in_.limit) : in_.personal.size();
+  const size_t looked_at = b_.facts.empty() ? static_cast<size_t>(in_.limit) * 3 / 2 : in_.personal.size();
   Prefetch(in_.personal.subspan(0, looked_at), /*records=*/true);
   MarkHistory();
   Exclude(in_.basket, Absence::kInBasket);
@@ -83,7 +83,7 @@ absl::Status Merger::Run() {
     }
   }
   if (in_.kind == MergeKind::kRecommend) {
-    if (in_.rules != nullptr) {
+    if (rules_ != nullptr) {
       AddPins();
     }
     if (in_.views != nullptr || !in_.trending.empty()) {
@@ -231,32 +231,44 @@ bool Merger::ComesBefore(const Ranked& a, const Ranked& b) const {
   return catalogue_.Id(b_.candidates[a.candidate].item) < catalogue_.Id(b_.candidates[b.candidate].item);
 }
 
-// A heap gives the best first and sorts no further than the page.
+// Most lists come in their order. Of the others a heap gives the best first and sorts no further than the page.
 void Merger::Emit() {
-  std::vector<Ranked>& heap = b_.ranked;
-  const auto comes_later = [this](const Ranked& a, const Ranked& b) { return ComesBefore(b, a); };
-  std::make_heap(heap.begin(), heap.end(), comes_later);
-  while (!heap.empty()) {
-    std::pop_heap(heap.begin(), heap.end(), comes_later);
-    const Candidate& candidate = b_.candidates[heap.back().candidate];
-    heap.pop_back();
-    if (in_.max_per_category > 0) {
-      const absl::Span<const CategoryNumber> categories = catalogue_.Categories(candidate.item);
-      if (!categories.empty() && ++b_.categories[Value(categories.front())].shown > in_.max_per_category &&
-          candidate.pin < 0) {
-        // The next page counts anew: what the cap keeps out here is for there.
-        result_.more = true;
-        ++capped_;
-        continue;
+  std::vector<Ranked>& ranked = b_.ranked;
+  if (std::is_sorted(ranked.begin(), ranked.end(),
+                     [this](const Ranked& a, const Ranked& b) { return ComesBefore(a, b); })) {
+    for (auto next = ranked.begin(); next != ranked.end() && EmitCandidate(b_.candidates[next->candidate]);) {
+      ++next;
+    }
+  } else {
+    const auto comes_later = [this](const Ranked& a, const Ranked& b) { return ComesBefore(b, a); };
+    std::make_heap(ranked.begin(), ranked.end(), comes_later);
+    for (auto end = ranked.end(); end != ranked.begin(); --end) {
+      std::pop_heap(ranked.begin(), end, comes_later);
+      if (!EmitCandidate(b_.candidates[(end - 1)->candidate])) {
+        break;
       }
     }
-    if (static_cast<int>(result_.items.size()) == in_.limit) {
-      result_.more = true;
-      break;
-    }
-    result_.items.push_back(ItemOf(candidate));
   }
   result_.list_short = static_cast<int>(result_.items.size()) < in_.limit;
+}
+
+bool Merger::EmitCandidate(const Candidate& candidate) {
+  if (in_.max_per_category > 0) {
+    const absl::Span<const CategoryNumber> categories = catalogue_.Categories(candidate.item);
+    if (!categories.empty() && ++b_.categories[Value(categories.front())].shown > in_.max_per_category &&
+        candidate.pin < 0) {
+      // The next page counts anew: what the cap keeps out here is for there.
+      result_.more = true;
+      ++capped_;
+      return true;
+    }
+  }
+  if (static_cast<int>(result_.items.size()) == in_.limit) {
+    result_.more = true;
+    return false;
+  }
+  result_.items.push_back(ItemOf(candidate));
+  return true;
 }
 
 MergedItem Merger::ItemOf(const Candidate& candidate) {
@@ -289,7 +301,7 @@ MergedItem Merger::ItemOf(const Candidate& candidate) {
     b_.boosts.AppendReasons(catalogue_, candidate.item, &result_.reasons);
   }
   b_.fatigue.AppendReason(candidate.item, &result_.reasons);
-  if (in_.rules != nullptr) {
+  if (rules_ != nullptr) {
     double factor = 1;
     double pin = -1;
     RuleIndex hidden{};

@@ -72,7 +72,12 @@ struct MergeScratch::Buffers {
 class Merger {
  public:
   Merger(const MergeInput& input, MergeScratch* scratch, MergeResult* result)
-      : in_(input), catalogue_(*input.catalogue), policy_(*input.policy), b_(*scratch->buffers_), result_(*result) {}
+      : in_(input),
+        catalogue_(*input.catalogue),
+        policy_(*input.policy),
+        rules_(input.rules != nullptr && !input.rules->empty() ? input.rules : nullptr),
+        b_(*scratch->buffers_),
+        result_(*result) {}
 
   absl::Status Run();
 
@@ -133,6 +138,8 @@ class Merger {
   void Rank();
   bool ComesBefore(const Ranked& a, const Ranked& b) const;
   void Emit();
+  // Puts it into the result unless the cap keeps it out. False: the page is full.
+  bool EmitCandidate(const Candidate& candidate);
   MergedItem ItemOf(const Candidate& candidate);
   // Between Rank and Emit: the item's place among all candidates, if it is one.
   void ExplainRank(ItemNumber item, MergeExplanation* explanation);
@@ -143,6 +150,7 @@ class Merger {
   const MergeInput& in_;
   const Catalogue& catalogue_;
   const MergePolicy& policy_;
+  const RuleSet* const rules_;  // Null: there are none.
   MergeScratch::Buffers& b_;
   MergeResult& result_;
   const UserHistory* history_ = nullptr;   // The snapshot's with what is live.

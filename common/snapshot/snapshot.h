@@ -126,6 +126,8 @@ class SnapshotReader {
   virtual const SnapshotFactors* factors() const = 0;
   virtual const SessionIndex* sessions() const = 0;
 
+  // Begins to bring near what ReadUser will look at, while the caller looks at something else.
+  virtual void PrefetchUser(absl::string_view user_id) const = 0;
   // What a request reads: false when there is no such user, and then `user` is unspecified. DataLoss: what is there is
   // nothing that a writer would have written.
   virtual absl::StatusOr<bool> ReadUser(absl::string_view user_id, StoredUser* user) const = 0;

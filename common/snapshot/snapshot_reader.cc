@@ -101,6 +101,11 @@ class Reader : public SnapshotReader {
   const SnapshotFactors* factors() const override { return factors_ ? &*factors_ : nullptr; }
   const SessionIndex* sessions() const override { return sessions_ ? &*sessions_ : nullptr; }
 
+  void PrefetchUser(absl::string_view user_id) const override {
+    if (users_) {
+      users_->Prefetch(user_id);
+    }
+  }
   absl::StatusOr<bool> ReadUser(absl::string_view user_id, StoredUser* user) const override;
   absl::Status FindUser(absl::string_view user_id, v1::SnapshotUser* user) const override;
   absl::Status FindPopular(absl::string_view scope, v1::ScoredItems* items) const override {

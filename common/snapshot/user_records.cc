@@ -21,6 +21,7 @@ namespace {
 constexpr size_t kWord = 8;
 constexpr size_t kColumns = 6;
 constexpr size_t kLineBytes = 64;
+constexpr size_t kPrefetchedLines = 8;  // Of a record: key, some dozens of decisions, the first items of the list.
 constexpr uint32_t kMostKinds = 16;  // More than the kinds that a history keeps, of each the latest on an item.
 
 enum Flag : uint8_t { kHasList = 1, kHasProfile = 2, kForgotten = 4, kListFalls = 8, kAllFlags = 15 };
@@ -357,6 +358,20 @@ absl::StatusOr<std::optional<UserRecord>> UserIndex::Find(absl::string_view key)
     bucket = bucket + 1 == buckets_ ? 0 : bucket + 1;
   }
   return std::nullopt;
+}
+
+void UserIndex::Prefetch(absl::string_view key) const {
+  const uint64_t hash = HashOf(key);
+  const uint64_t tag = TagOf(hash);
+  for (const uint64_t slot : slots_.subspan(BucketOf(hash, buckets_) * kBucketSlots, kBucketSlots)) {
+    if (slot != 0 && (slot & ~kOffsetMask) == tag) {
+      const char* const record = records_.data() + ((slot & kOffsetMask) - 1) * kWord;
+      for (size_t line = 0; line < kPrefetchedLines; ++line) {
+        __builtin_prefetch(record + line * kLineBytes);  // Of no address that is bad for it.
+      }
+      return;
+    }
+  }
 }
 
 absl::Status UserIndex::Check(uint32_t items) const {

@@ -77,6 +77,8 @@ class UserIndex {
   uint64_t users() const { return users_; }
   // Null: there is no such key. DataLoss: what is there is no record.
   absl::StatusOr<std::optional<UserRecord>> Find(absl::string_view key) const;
+  // Brings near what Find and a reader of its record will look at.
+  void Prefetch(absl::string_view key) const;
   // Calls visit(const UserRecord&) -> absl::Status for every record, by ascending key; stops at the first error.
   // DataLoss: something is no record.
   template <typename Visit>

@@ -90,6 +90,9 @@ void MergeRequest::Begin(MergeKind kind, const RequestView& view, const MergePol
 }
 
 absl::Status MergeRequest::SetUser(absl::string_view user_id, const LiveState& live, const ContextPublisher& context) {
+  if (snapshot_ != nullptr) {
+    snapshot_->reader().PrefetchUser(user_id);
+  }
   bool tracked = true;
   if (const UserInfo* info = context.FindUser(user_id); info != nullptr) {
     input_.segment = info->segment;
@@ -122,6 +125,7 @@ absl::Status MergeRequest::ReadStored(absl::string_view user_id) {
   TRIBUTARY_ASSIGN_OR_RETURN(const bool known, snapshot_->reader().ReadUser(user_id, &stored_));
   if (known) {
     input_.personal = stored_.list;
+    input_.personal_falls = stored_.list_falls;
     input_.history = &stored_.history;
   }
   return absl::OkStatus();
@@ -151,6 +155,7 @@ absl::Status MergeRequest::FoldIn(absl::string_view user_id, const LiveUserViews
   if (const serving::FoldIn::Memo* const memo = past_ ? nullptr : fold_in->memo().Find(input_.user_key, version)) {
     if (memo->changed) {
       input_.personal = memo->list;
+      input_.personal_falls = false;
     }
     return absl::OkStatus();
   }
@@ -172,6 +177,7 @@ absl::Status MergeRequest::FoldIn(absl::string_view user_id, const LiveUserViews
     memo.list = fold_in->List(input_.personal, &fold_in_);
     folded_ = memo.list;
     input_.personal = folded_;
+    input_.personal_falls = false;
   }
   if (!past_) {
     fold_in->memo().Keep(std::move(memo));
@@ -185,6 +191,7 @@ void MergeRequest::TakeListOfBefore() {
   if (before != nullptr && before->forgotten_until_unix_ms == forgotten_until_unix_ms) {
     if (before->changed) {
       input_.personal = before->list;
+      input_.personal_falls = false;
     }
   } else if (stored_.history.forgotten_until_unix_ms() != forgotten_until_unix_ms) {
     input_.personal = {};

@@ -56,6 +56,7 @@ void CheckFiles(absl::string_view index_bytes, absl::string_view record_bytes) {
     return;
   }
   for (const absl::string_view key : {"ann", "bob", ""}) {
+    users->Prefetch(key);
     const auto found = users->Find(key);
     if (!found.ok()) {
       CHECK(absl::IsDataLoss(found.status())) << found.status();

@@ -372,11 +372,14 @@ TEST_F(MergePropertyTest, ListThatIsTheRankingGivesWhatTheWholeListGives) {
     const MergeResult whole = world.result;
     std::stable_sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
     world.personal = list;
-    ASSERT_EQ(world.Ask(), expected);
-    ASSERT_EQ(world.result.more, whole.more);
-    ASSERT_EQ(world.result.list_short, whole.list_short);
-    for (size_t i = 0; i < expected.size(); ++i) {
-      ASSERT_EQ(world.result.items[i].score, whole.items[i].score);
+    for (const bool said : {false, true}) {
+      world.input.personal_falls = said;
+      ASSERT_EQ(world.Ask(), expected);
+      ASSERT_EQ(world.result.more, whole.more);
+      ASSERT_EQ(world.result.list_short, whole.list_short);
+      for (size_t i = 0; i < expected.size(); ++i) {
+        ASSERT_EQ(world.result.items[i].score, whole.items[i].score);
+      }
     }
   }
 }

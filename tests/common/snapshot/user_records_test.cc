@@ -137,6 +137,7 @@ class UserIndexTest : public testing::Test {
       return users.status();
     }
     for (const int user : {0, 7, kUsers - 1, kUsers}) {
+      users->Prefetch(Key(user));
       if (const auto found = users->Find(Key(user)); found.ok() && found->has_value()) {
         EXPECT_EQ((*found)->key(), Key(user));
         std::vector<Decision> scratch;
