@@ -1,8 +1,7 @@
 #include "serving_layer/serving_layer.h"
 
 #include <glog/logging.h>
-#include <sys/resource.h>
-#include <unistd.h>
+#include <sched.h>
 
 #include <atomic>
 #include <optional>
@@ -41,8 +40,6 @@ constexpr absl::Duration kWatcherInterval = absl::Milliseconds(20);
 constexpr absl::Duration kTrendsInterval = absl::Seconds(1);
 // Users that wait for a dear fold-in: what one thread makes in some seconds of a million items.
 constexpr size_t kMostFoldIns = 1024;
-// Of the threads that make them, beside those of requests.
-constexpr int kFoldInNiceness = 10;
 
 }  // namespace
 
@@ -135,8 +132,10 @@ struct ServingLayer::Impl {
   }
 
   void FoldInBeside() {
-    const auto thread = static_cast<id_t>(gettid());   // Linux keeps niceness by thread.
-    PLOG_IF(WARNING, setpriority(PRIO_PROCESS, thread, kFoldInNiceness) != 0) << "fold-in threads keep their priority";
+    // Whatever a request needs goes first, at once.
+    const sched_param no_priority{};
+    PLOG_IF(WARNING, sched_setscheduler(/*pid: this thread*/ 0, SCHED_IDLE, &no_priority) != 0)
+        << "fold-in threads keep their priority";
     while (const std::optional<FoldInQueue::Entry> user = fold_ins.Take()) {
       if (const absl::Status status = recommender.FoldIn(*user); !status.ok()) {
         LOG_EVERY_N(WARNING, 1000) << "fold-in failed: " << status.message();

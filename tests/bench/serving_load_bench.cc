@@ -84,7 +84,8 @@ void MakeWorld(const Options& options) {
   CHECK(SnapshotStore(options.world).Activate(Generation{1}).ok());
 }
 
-// Server: the snapshots of the world, and speed views that change at the rate.
+// Server: the snapshots of the world, and speed views that change at the rate, those of a millisecond together: the speed layer
+// writes all that it has at most every half of one.
 void Serve(const std::string& world_dir, const Options& options) {
   LiveWorld world(world_dir, options.scale);
   world.config.mutable_serving()->set_snapshot_poll_ms(100);
@@ -93,9 +94,12 @@ void Serve(const std::string& world_dir, const Options& options) {
   ServeOurs(world, [&] {
     feeder = std::thread([&] {
       const absl::Time begin = absl::Now();
-      for (int64_t n = 0; !ending.load(); ++n) {
-        absl::SleepFor(begin + n * absl::Seconds(1) / options.fed - absl::Now());
-        world.Feed();
+      int64_t fed = 0;
+      for (int64_t ms = 1; !ending.load(); ++ms) {
+        absl::SleepFor(begin + absl::Milliseconds(ms) - absl::Now());
+        for (const int64_t due = ms * options.fed / 1000; fed < due; ++fed) {
+          world.Feed();
+        }
       }
     });
   });
