@@ -2,6 +2,8 @@
 
 #include <glog/logging.h>
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <optional>
@@ -40,6 +42,29 @@ constexpr absl::Duration kWatcherInterval = absl::Milliseconds(20);
 constexpr absl::Duration kTrendsInterval = absl::Seconds(1);
 // Users that wait for a dear fold-in: what one thread makes in some seconds of a million items.
 constexpr size_t kMostFoldIns = 1024;
+
+// Of the calling thread: whatever a request needs goes first, at once.
+enum class Background {
+  kNice,   // Comes forward however busy the machine is, by a hundredth of it.
+  kIdle,   // Runs where nothing else does.
+};
+void RunIn(Background background) {
+  // As sched_setattr(2) has it: Debian 12's C library does not, and the kernel's header clashes with it.
+  struct {
+    uint32_t size, sched_policy;
+    uint64_t sched_flags;
+    int32_t sched_nice;
+    uint32_t sched_priority;
+    uint64_t sched_runtime, sched_deadline, sched_period;
+  } attributes{};
+  attributes.size = sizeof(attributes);
+  attributes.sched_policy = background == Background::kIdle ? SCHED_IDLE : SCHED_OTHER;
+  attributes.sched_nice = 19;
+  // From Linux 6.12 on, for how long a thread that has begun keeps the core although others wake up; else some milliseconds.
+  attributes.sched_runtime = 100'000;
+  PLOG_IF(WARNING, syscall(SYS_sched_setattr, /*pid: this thread*/ 0, &attributes, 0) != 0)
+      << "a background thread keeps its priority";
+}
 
 }  // namespace
 
@@ -132,10 +157,7 @@ struct ServingLayer::Impl {
   }
 
   void FoldInBeside() {
-    // Whatever a request needs goes first, at once.
-    const sched_param no_priority{};
-    PLOG_IF(WARNING, sched_setscheduler(/*pid: this thread*/ 0, SCHED_IDLE, &no_priority) != 0)
-        << "fold-in threads keep their priority";
+    RunIn(Background::kIdle);
     while (const std::optional<FoldInQueue::Entry> user = fold_ins.Take()) {
       if (const absl::Status status = recommender.FoldIn(*user); !status.ok()) {
         LOG_EVERY_N(WARNING, 1000) << "fold-in failed: " << status.message();
@@ -145,6 +167,7 @@ struct ServingLayer::Impl {
   }
 
   void FollowTrends() {
+    RunIn(Background::kNice);
     do {
       trends.RunOnce(clock.Now());
       trends.Resolve(clock.Now(), context);
@@ -164,6 +187,7 @@ struct ServingLayer::Impl {
   }
 
   void ManageSnapshots() {
+    RunIn(Background::kNice);
     const absl::Duration interval = absl::Milliseconds(config.serving().snapshot_poll_ms());
     do {
       // The floor is known once the topics were followed to their end.

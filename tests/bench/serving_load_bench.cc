@@ -66,6 +66,7 @@ struct Options {
   int events = 500;              // Published a second, in the full stack.
   std::vector<int> rates = {4'000, 6'000, 8'000, 10'000, 12'000, 14'000, 16'000, 20'000};
   int starts = 3;
+  absl::Duration between_swaps = absl::Seconds(30);   // A snapshot is loaded in what the requests leave of core 0.
   bool million = false;
   bool swap = false;
   bool cold = false;
@@ -136,11 +137,10 @@ void MeasureSwaps(const Options& options, const ServerProcess& server, bench::Re
   std::atomic<int64_t> peak_bytes{before_bytes};
   std::thread operating([&] {
     SnapshotStore store(options.world);
-    const absl::Duration apart = options.scale.measured / 5;
-    absl::Time next = absl::Now() + options.scale.warm_up + apart;
+    absl::Time next = absl::Now() + options.scale.warm_up + options.between_swaps;
     for (const int64_t generation : {2, 1, 2, 1}) {
       absl::SleepFor(next - absl::Now());
-      next += apart;
+      next += options.between_swaps;
       swaps.push_back({absl::Now(), generation});
       CHECK(store.Activate(Generation{generation}).ok());
     }
@@ -151,7 +151,9 @@ void MeasureSwaps(const Options& options, const ServerProcess& server, bench::Re
       absl::SleepFor(absl::Milliseconds(20));
     }
   });
-  const LoadResult result = AskSteadily(LoadOf(options, Local(server.port())));
+  Load load = LoadOf(options, Local(server.port()));
+  load.measured = 5 * options.between_swaps;
+  const LoadResult result = AskSteadily(load);
   ended.store(true);
   operating.join();
   watching.join();
@@ -365,6 +367,7 @@ int main(int argc, char** argv) {
     options.events = 50;
     options.rates = {100};
     options.starts = 1;
+    options.between_swaps = absl::Milliseconds(400);
   }
   return Main(options);
 }
