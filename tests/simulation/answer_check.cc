@@ -175,11 +175,13 @@ class AnswerCheck {
 
   // What the user was shown in the last day, whatever W and the floor are.
   absl::Status CheckImpressions() const {
-    const std::vector<reference::Fact> expected = reference_.Impressions(user_, [this](const Place& place) {
+    std::vector<reference::Fact> expected = reference_.Impressions(user_, [this](const Place& place) {
       const auto claim = claims_.find(place.partition);
       return claim != claims_.end() && place.offset < claim->second.applied;
     });
+    // Of a FORGET the snapshot may know more.
     const std::optional<int64_t> forgotten = ForgottenUntil();
+    std::erase_if(expected, [&](const reference::Fact& fact) { return forgotten && fact.when.event_time_unix_ms <= *forgotten; });
     std::vector<reference::Fact> got;
     for (const auto& [p, claim] : claims_) {
       if (claim.view == nullptr) continue;
