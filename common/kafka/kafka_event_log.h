@@ -12,7 +12,7 @@ namespace tributary {
 // Apache Kafka, by librdkafka. Waits up to five seconds for a broker to answer.
 //
 // Settings: `config.client` is given to librdkafka last, so it wins over ours (security, compression, buffers ...).
-//           Our own: acks of all in-sync replicas, idempotent producers, a millisecond of lingering, transactions of
+//           Our own: acks of all in-sync replicas, idempotent producers, a millisecond of lingering (none in a transaction), transactions of
 //           at most 10 s, bounded queues.
 // Limits:   admin calls and offset queries wait at most 10 s, commits and aborts 10 s for each of a few attempts.
 // Logs:     librdkafka's own lines go to glog, an equal cause at most once a minute.

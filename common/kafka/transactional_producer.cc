@@ -31,7 +31,6 @@ class Transactions final : public TransactionalProducer {
     settings.emplace_back("message.timeout.ms", absl::StrCat(Milliseconds(kTransactionTimeout)));
     settings.emplace_back("delivery.report.only.error", "true");
     settings.emplace_back("linger.ms", "0");  // Produce promises so; who writes much gathers it.
-    settings.emplace_back("linger.ms", "0");  // Its writers gather by themselves: what they hand over is to go.
     TRIBUTARY_ASSIGN_OR_RETURN(
         client_, Client::Open(config, RD_KAFKA_PRODUCER, settings,
                               {.delivered = [this](const rd_kafka_message_t& message) { OnDelivered(message); }}));

@@ -154,8 +154,7 @@ absl::Status MergeRequest::FoldIn(absl::string_view user_id, const LiveUserViews
   const uint64_t version = VersionOf(views);
   if (const serving::FoldIn::Memo* const memo = past_ ? nullptr : fold_in->memo().Find(input_.user_key, version)) {
     if (memo->changed) {
-      input_.personal = memo->list;
-      input_.personal_falls = false;
+      TakeFolded(memo->list);
     }
     return absl::OkStatus();
   }
@@ -169,15 +168,14 @@ absl::Status MergeRequest::FoldIn(absl::string_view user_id, const LiveUserViews
                              .forgotten_until_unix_ms = history_now_.forgotten_until_unix_ms()};
   if (memo.changed && !past_ && fold_ins_ != nullptr && !fold_in->at_once(fold_in_)) {
     fold_in_pending_ = true;
-    TakeListOfBefore();
+    TakeListOfBefore();   // First: else a quick thread may have put the new one there.
     fold_ins_->Offer(user_id, snapshot_->generation());
     return absl::OkStatus();
   }
   if (memo.changed) {
     memo.list = fold_in->List(input_.personal, &fold_in_);
     folded_ = memo.list;
-    input_.personal = folded_;
-    input_.personal_falls = false;
+    TakeFolded(folded_);
   }
   if (!past_) {
     fold_in->memo().Keep(std::move(memo));
@@ -185,13 +183,17 @@ absl::Status MergeRequest::FoldIn(absl::string_view user_id, const LiveUserViews
   return absl::OkStatus();
 }
 
+void MergeRequest::TakeFolded(absl::Span<const ScoredItem> list) {
+  input_.personal = list;
+  input_.personal_falls = false;   // That is said of the stored one.
+}
+
 void MergeRequest::TakeListOfBefore() {
   const std::optional<int64_t> forgotten_until_unix_ms = history_now_.forgotten_until_unix_ms();
   const serving::FoldIn::Memo* const before = snapshot_->fold_in()->memo().FindLast(input_.user_key);
   if (before != nullptr && before->forgotten_until_unix_ms == forgotten_until_unix_ms) {
     if (before->changed) {
-      input_.personal = before->list;
-      input_.personal_falls = false;
+      TakeFolded(before->list);
     }
   } else if (stored_.history.forgotten_until_unix_ms() != forgotten_until_unix_ms) {
     input_.personal = {};

@@ -61,6 +61,8 @@ class MergeRequest {
   absl::Status ReadStored(absl::string_view user_id);
   // The list of a user who has acted since W.
   absl::Status FoldIn(absl::string_view user_id, const LiveUserViews& views);
+  // Instead of the stored list; borrows it.
+  void TakeFolded(absl::Span<const ScoredItem> list);
   // The list until then: that of before, unless it rests on what the user forgot since.
   void TakeListOfBefore();
   static uint64_t VersionOf(const LiveUserViews& views);

@@ -55,11 +55,9 @@ void AddUserFlags(const MergeRequest& merge, v1::Freshness* freshness) {
   }
 }
 
-void AddFlags(const MergeResult& result, v1::Freshness* freshness) {
-  if (result.truncated) {
-    AddDegradation(v1::TRUNCATED_USER, freshness);
-  }
-  if (result.list_short) {
+void AddFlags(const MergeRequest& merge, v1::Freshness* freshness) {
+  AddUserFlags(merge, freshness);
+  if (merge.result().list_short) {
     AddDegradation(v1::LIST_SHORT, freshness);
   }
 }
@@ -265,8 +263,7 @@ void Recommender::WriteFreshness(const v1::RecommendRequest& request, const Requ
                                  const MergeRequest& merge, v1::Freshness* freshness) {
   FillFreshness(view, freshness);
   AddUserPartitions(view, request.user_id(), merge.input().live, freshness);
-  AddUserFlags(merge, freshness);
-  AddFlags(merge.result(), freshness);
+  AddFlags(merge, freshness);
   if (request.has_min_freshness()) {
     const v1::EventPosition& position = request.min_freshness().position();
     if (!view.Covers(PartitionId{position.partition()}, Offset{position.offset()})) {
@@ -464,7 +461,7 @@ absl::Status Recommender::SimilarItems(const v1::SimilarItemsRequest& request, v
   merge.input().limit = EffectiveLimit(request.limit());
   TRIBUTARY_RETURN_IF_ERROR(merge.Run());
   merge.WriteItems(view.now, response->mutable_items());
-  AddFlags(merge.result(), response->mutable_freshness());
+  AddFlags(merge, response->mutable_freshness());
   return absl::OkStatus();
 }
 
@@ -493,7 +490,7 @@ absl::Status Recommender::Popular(const v1::PopularRequest& request, v1::Popular
   merge.input().limit = EffectiveLimit(request.limit());
   TRIBUTARY_RETURN_IF_ERROR(merge.Run());
   merge.WriteItems(view.now, response->mutable_items());
-  AddFlags(merge.result(), response->mutable_freshness());
+  AddFlags(merge, response->mutable_freshness());
   return absl::OkStatus();
 }
 
@@ -513,7 +510,7 @@ absl::Status Recommender::AnswerFromList(const RequestView& view, std::vector<Sc
   TRIBUTARY_RETURN_IF_ERROR(merge->Run());
   merge->WriteItems(view.now, items);
   FillFreshness(view, freshness);
-  AddFlags(merge->result(), freshness);
+  AddFlags(*merge, freshness);
   return absl::OkStatus();
 }
 

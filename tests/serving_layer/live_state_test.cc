@@ -26,6 +26,14 @@ class LiveStateTest : public ::testing::Test {
       EXPECT_TRUE(status.ok()) << status;
     }
   }
+  // Of partition 0, at offset 20.
+  void FollowProgress(int64_t floor, int64_t record_time_unix_ms) {
+    v1::Progress message;
+    *message.mutable_position() = world_.Position(20, 1, floor);
+    message.set_record_time_unix_ms(record_time_unix_ms);
+    world_.PutProgress(0, message);
+    Follow();
+  }
   // Items of the facts of ann on one partition; "-" without a view.
   std::string Items(int partition = 0) const {
     EpochGuard guard;
@@ -115,11 +123,7 @@ TEST_F(LiveStateTest, WhatTheSpeedLayerWouldNotKeepGoesWithoutATombstone) {
   world_.PutView(0, "ann", world_.Position(10), {fact});
   world_.PutCounts(0, 0, world_.Position(10), 6);
   const auto progress = [&](int64_t floor, int64_t record_time_unix_ms) {
-    v1::Progress message;
-    *message.mutable_position() = world_.Position(20, 1, floor);
-    message.set_record_time_unix_ms(record_time_unix_ms);
-    world_.PutProgress(0, message);
-    Follow();
+    FollowProgress(floor, record_time_unix_ms);
     EpochGuard guard;
     return absl::StrCat(Items(), " ", live_.partitions().partitions.at(0).segments->size());
   };
@@ -138,11 +142,7 @@ TEST_F(LiveStateTest, ImpressionsOfTheLastDayKeepAViewWhateverTheFloor) {
   shown.set_record_time_unix_ms(world_.now_ms());
   world_.PutView(0, "ann", world_.Position(10, 1, 0), {shown});
   const auto items = [&](int64_t floor, int64_t record_time_unix_ms) {
-    v1::Progress message;
-    *message.mutable_position() = world_.Position(20, 1, floor);
-    message.set_record_time_unix_ms(record_time_unix_ms);
-    world_.PutProgress(0, message);
-    Follow();
+    FollowProgress(floor, record_time_unix_ms);
     EpochGuard guard;
     return live_.FindUser("ann")->views.at(0)->impressions.size();
   };
