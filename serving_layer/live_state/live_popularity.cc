@@ -62,10 +62,10 @@ void LivePopularity::RunOnce(absl::Time now, const ContextPublisher& context) {
     const ServingContext& of = kept[i].snapshot == contexts.current.snapshot ? contexts.current : *contexts.other;
     const auto before = std::find_if(lists_.begin(), lists_.end(),
                                      [&](const auto& other) { return other->snapshot_ == kept[i].snapshot; });
-    if (kept[i].changed || kept[i].catalogue_items != of.catalogue->size() || before == lists_.end()) {
+    if (kept[i].changed || kept[i].catalogue != of.catalogue || before == lists_.end()) {
       lists.push_back(Lists(of, kept[i]));
       kept[i].changed = false;
-      kept[i].catalogue_items = of.catalogue->size();
+      kept[i].catalogue = of.catalogue;
       changed = true;
     } else {
       lists.push_back(*before);

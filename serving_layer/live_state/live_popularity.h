@@ -46,8 +46,8 @@ class PopularNow final : public CandidateViews {
 
 // Keeps a PopularNow for each snapshot that is served.
 //
-// Cost:    a round looks at the segments that changed since the round before, in time linear in their counts; when any did,
-//          it makes the lists anew, in time linear in the items that have live counts.
+// Cost:    a round looks at the segments that changed since the round before, in time linear in their counts; when any did, or
+//          the catalogue, it makes the lists anew, in time linear in the items that have live counts.
 // Memory:  a sum for each item with live counts above W, and the live segments as last seen.
 // Threads: RunOnce from one thread, without an EpochGuard open; Of from any, never waits, valid while its guard is open.
 class LivePopularity {
@@ -69,7 +69,7 @@ class LivePopularity {
     int64_t reference_unix_ms = 0;         // What an event of then adds its weight as of; moves on when it lies long back.
     std::vector<LiveSegments> counted;     // By partition.
     absl::flat_hash_map<std::string, int64_t> items;
-    uint32_t catalogue_items = 0;          // When the lists were made.
+    std::shared_ptr<const Catalogue> catalogue;   // That the lists were made by; null: none yet.
     bool changed = true;                   // Since then.
   };
 

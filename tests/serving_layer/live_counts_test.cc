@@ -204,6 +204,23 @@ TEST_F(PopularNowTest, ANewItemOfTheTopicRisesByItsLiveEventsAlone) {
   AwaitPopular("new i0 i2 i4 i6 i8", "tea");
 }
 
+TEST_F(PopularNowTest, AnItemThatMovesToAnotherCategoryIsPopularThereAtOnce) {
+  world_.WriteSnapshot(1, 0, 0, 0);
+  world_.Activate(1);
+  v1::Item item;
+  item.set_item_id("new");
+  item.add_categories("toys");
+  world_.Put(world_.topics.items, "new", item.SerializeAsString());
+  StartReady();
+  PutItemCounts(0, world_.Position(16), world_.now_ms(), {{"new", v1::VIEW, NowQuarter(), 30}});
+  world_.PutProgress(0, world_.Position(16));
+  AwaitApplied(0, 16);
+  AwaitPopular("new i1 i3 i5 i7 i9", "toys");
+  item.set_categories(0, "tea");
+  world_.Put(world_.topics.items, "new", item.SerializeAsString());
+  AwaitPopular("new i0 i2 i4 i6 i8", "tea");
+}
+
 TEST_F(PopularNowTest, ASnapshotThatDoesNotSayHowItCountedKeepsItsLists) {
   world_.popularity.Clear();
   world_.WriteSnapshot(1, 0, 0, 0);
