@@ -28,10 +28,14 @@ constexpr size_t kUsersBufferBytes = size_t{1} << 20;
 
 // Appends the message's deterministic form. InvalidArgument: 2 GiB or more.
 absl::Status AppendMessage(const google::protobuf::MessageLite& message, std::string* bytes) {
-  if (message.ByteSizeLong() > size_t{std::numeric_limits<int32_t>::max()}) {
-    return absl::InvalidArgumentError(absl::StrCat("snapshot value too large: size_bytes=", message.ByteSizeLong()));
+  const size_t size = message.ByteSizeLong();
+  if (size > size_t{std::numeric_limits<int32_t>::max()}) {
+    return absl::InvalidArgumentError(absl::StrCat("snapshot value too large: size_bytes=", size));
   }
-  google::protobuf::io::StringOutputStream stream(bytes);
+  // A StringOutputStream would fill all that the string has room for with zeros, for every message.
+  const size_t before = bytes->size();
+  bytes->resize(before + size);
+  google::protobuf::io::ArrayOutputStream stream(bytes->data() + before, static_cast<int>(size));
   google::protobuf::io::CodedOutputStream output(&stream);
   output.SetSerializationDeterministic(true);
   message.SerializeWithCachedSizes(&output);

@@ -228,6 +228,16 @@ TEST(SnapshotTest, EmptyViewsAreFine) {
   EXPECT_EQ((*reader)->ReadUser("u", &user).value_or(true), false);
 }
 
+// Each item once filled all that the buffer had room for with zeros: minutes for these, an hour for a million.
+TEST(SnapshotWriterTest, TheTimeForAnItemDoesNotGrowWithTheItemsBeforeIt) {
+  const TempDir temp;
+  auto writer = SnapshotWriter::Create(temp.path(), kGeneration);
+  ASSERT_TRUE(writer.ok());
+  std::vector<v1::Item> items(500'000);
+  for (size_t i = 0; i < items.size(); ++i) items[i].set_item_id(absl::StrCat("an item with a rather long name, number ", i));
+  EXPECT_TRUE((*writer)->WriteItems(items).ok());
+}
+
 TEST(SnapshotWriterTest, RefusesWhatAReaderCouldNotTrust) {
   const TempDir temp;
   const std::string& dir = temp.path();
