@@ -10,6 +10,7 @@
 #include "common/config/config.h"
 #include "common/kafka/kafka_event_log.h"
 #include "common/metrics/metrics.h"
+#include "common/process/scheduling.h"
 #include "common/process/stop_signal.h"
 #include "common/status/status_macros.h"
 #include "serving_layer/serving_layer.h"
@@ -19,6 +20,7 @@ namespace {
 absl::Status Run(const std::string& config_path, const std::vector<std::string>& overrides) {
   tributary::StopSignal stop;
   TRIBUTARY_ASSIGN_OR_RETURN(const tributary::v1::Config config, tributary::LoadConfig(config_path, overrides));
+  tributary::SetUrgency(tributary::Urgency::kPrompt);
   tributary::MetricsRegistry metrics;
   if (!config.serving().metrics_address().empty()) {
     TRIBUTARY_RETURN_IF_ERROR(metrics.Serve(config.serving().metrics_address()));

@@ -1,9 +1,6 @@
 #include "serving_layer/serving_layer.h"
 
 #include <glog/logging.h>
-#include <sched.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <optional>
@@ -13,6 +10,7 @@
 
 #include "common/event_log/topics.h"
 #include "common/merge/policy.h"
+#include "common/process/scheduling.h"
 #include "common/status/status_macros.h"
 #include "common/sync/mutex.h"
 #include "serving_layer/api/grpc_server.h"
@@ -42,29 +40,6 @@ constexpr absl::Duration kWatcherInterval = absl::Milliseconds(20);
 constexpr absl::Duration kTrendsInterval = absl::Seconds(1);
 // Users that wait for a dear fold-in: what one thread makes in some seconds of a million items.
 constexpr size_t kMostFoldIns = 1024;
-
-// Of the calling thread: whatever a request needs goes first, at once.
-enum class Background {
-  kNice,   // Comes forward however busy the machine is, by a hundredth of it.
-  kIdle,   // Runs where nothing else does.
-};
-void RunIn(Background background) {
-  // As sched_setattr(2) has it: Debian 12's C library does not, and the kernel's header clashes with it.
-  struct {
-    uint32_t size, sched_policy;
-    uint64_t sched_flags;
-    int32_t sched_nice;
-    uint32_t sched_priority;
-    uint64_t sched_runtime, sched_deadline, sched_period;
-  } attributes{};
-  attributes.size = sizeof(attributes);
-  attributes.sched_policy = background == Background::kIdle ? SCHED_IDLE : SCHED_OTHER;
-  attributes.sched_nice = 19;
-  // From Linux 6.12 on, for how long a thread that has begun keeps the core although others wake up; else some milliseconds.
-  attributes.sched_runtime = 100'000;
-  PLOG_IF(WARNING, syscall(SYS_sched_setattr, /*pid: this thread*/ 0, &attributes, 0) != 0)
-      << "a background thread keeps its priority";
-}
 
 }  // namespace
 
@@ -157,7 +132,7 @@ struct ServingLayer::Impl {
   }
 
   void FoldInBeside() {
-    RunIn(Background::kIdle);
+    SetUrgency(Urgency::kIdle);
     while (const std::optional<FoldInQueue::Entry> user = fold_ins.Take()) {
       if (const absl::Status status = recommender.FoldIn(*user); !status.ok()) {
         LOG_EVERY_N(WARNING, 1000) << "fold-in failed: " << status.message();
@@ -167,7 +142,7 @@ struct ServingLayer::Impl {
   }
 
   void FollowTrends() {
-    RunIn(Background::kNice);
+    SetUrgency(Urgency::kNice);
     do {
       trends.RunOnce(clock.Now());
       trends.Resolve(clock.Now(), context);
@@ -187,7 +162,7 @@ struct ServingLayer::Impl {
   }
 
   void ManageSnapshots() {
-    RunIn(Background::kNice);
+    SetUrgency(Urgency::kNice);
     const absl::Duration interval = absl::Milliseconds(config.serving().snapshot_poll_ms());
     do {
       // The floor is known once the topics were followed to their end.

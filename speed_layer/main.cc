@@ -15,6 +15,7 @@
 #include "common/kafka/kafka_event_log.h"
 #include "common/local_store/local_store.h"
 #include "common/metrics/metrics.h"
+#include "common/process/scheduling.h"
 #include "common/process/stop_signal.h"
 #include "common/status/status_macros.h"
 #include "glog/logging.h"
@@ -35,6 +36,7 @@ void TakeMemoryInLargePieces() {
 }
 
 absl::Status Run(const v1::Config& config, const StopSignal& stop) {
+  SetUrgency(Urgency::kPrompt);
   MetricsRegistry metrics;
   if (!config.speed().metrics_address().empty())
     TRIBUTARY_RETURN_IF_ERROR(metrics.Serve(config.speed().metrics_address()));

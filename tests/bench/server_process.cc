@@ -13,6 +13,7 @@
 #include <cstring>
 #include <thread>
 
+#include "common/process/scheduling.h"
 #include "serving_layer/serving_layer.h"
 #include "tests/bench/process_usage.h"
 
@@ -78,6 +79,7 @@ void SayPortAndWait(int port) {
 }
 
 void ServeOurs(LiveWorld& world, const std::function<void()>& ready) {
+  SetUrgency(Urgency::kPrompt);   // As tributary-serving does.
   auto serving = ServingLayer::Start(world.config, world.log, world.clock, world.metrics);
   CHECK(serving.ok()) << serving.status();
   while (!(*serving)->ready()) {
