@@ -24,6 +24,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "absl/strings/str_cat.h"
+#include "tests/bench/empty_server.h"
 #include "tests/bench/recommend_load.h"
 #include "tests/bench/report.h"
 #include "tests/bench/server_process.h"
@@ -47,43 +48,6 @@ Scale ScaleOf(bool smoke) {
 
 // ---- Servers, each in a process of its own ----
 
-v1::RecommendResponse Template(const std::string& file) {
-  std::FILE* in = std::fopen(file.c_str(), "rb");
-  CHECK(in != nullptr) << file;
-  std::string bytes(1 << 20, '\0');
-  bytes.resize(std::fread(bytes.data(), 1, bytes.size(), in));
-  std::fclose(in);
-  v1::RecommendResponse response;
-  CHECK(response.ParseFromString(bytes));
-  return response;
-}
-
-class EmptyCallback final : public v1::RecommendationService::CallbackService {
- public:
-  explicit EmptyCallback(v1::RecommendResponse answer) : answer_(std::move(answer)) {}
-  grpc::ServerUnaryReactor* Recommend(grpc::CallbackServerContext* context, const v1::RecommendRequest*,
-                                      v1::RecommendResponse* response) override {
-    *response = answer_;
-    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-    reactor->Finish(grpc::Status());
-    return reactor;
-  }
-
- private:
-  const v1::RecommendResponse answer_;
-};
-
-void ServeEmptyCallback(const std::string& answer_file) {
-  EmptyCallback service(Template(answer_file));
-  grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-  builder.RegisterService(&service);
-  auto server = builder.BuildAndStart();
-  SayPortAndWait(port);
-  server->Shutdown(std::chrono::system_clock::now());
-}
-
 void ServeEmptyQueue(const std::string& answer_file) {
   using Service = v1::RecommendationService::WithAsyncMethod_Recommend<v1::RecommendationService::Service>;
   struct Call {
@@ -92,7 +56,7 @@ void ServeEmptyQueue(const std::string& answer_file) {
     grpc::ServerAsyncResponseWriter<v1::RecommendResponse> writer{&context};
     bool answered = false;
   };
-  const v1::RecommendResponse answer = Template(answer_file);
+  const v1::RecommendResponse answer = ReadAnswer(answer_file);
   Service service;
   grpc::ServerBuilder builder;
   int port = 0;
@@ -258,10 +222,7 @@ int Main(bool smoke) {
     ours.push_back(Run(server, scale, &sample));
     CHECK(!sample.empty());
     const std::string answer_file = dir.Join("answer");
-    std::FILE* out = std::fopen(answer_file.c_str(), "wb");
-    const std::string bytes = sample.front().second.SerializeAsString();
-    CHECK(std::fwrite(bytes.data(), 1, bytes.size(), out) == bytes.size());
-    std::fclose(out);
+    WriteAnswer(sample.front().second, answer_file);
 
     const ServerProcess callback_server({"--serve", "callback", answer_file, size}, kServerCore);
     const ServerProcess queue_server({"--serve", "queue", answer_file, size}, kServerCore);

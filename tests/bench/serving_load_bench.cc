@@ -1,7 +1,8 @@
 // Serving a catalogue of a million items to a million users, asked at a steady rate:
 //
 //   one_million_p99_ms         20,000 requests a second and 5,000 speed views a second fed in; server on core 0, client on
-//                              core 1. With _p50 and _p999 beside it.
+//                              core 1. With _p50 and _p999 beside it. Peer: an empty grpc++ handler with the same answer, at
+//                              the same rate, nothing fed in: what gRPC and the machine's own pauses leave.
 //   swap_p99_ratio             The same while another snapshot is activated and rolled back, twice: p99 from each word of it
 //                              until a second after the first answer from there, over p99 before. No request may fail.
 //   swap_peak_rss_ratio        The server's memory at most in that time, over what it was with one snapshot.
@@ -9,6 +10,7 @@
 //                              with a speed view for every user. Peer: reading these views from Kafka and doing nothing.
 //   one_million_full_stack_rps The highest rate that broker, speed layer, serving and clients hold together on all cores
 //                              with p99 below 5 ms, 500 events a second being published to Kafka meanwhile.
+//                              With _p99_ms beside it, of which the peer is the empty handler at that rate and nothing else.
 //
 // The snapshots are made in the folder --world, and taken from there the next time.
 #include <glog/logging.h>
@@ -18,6 +20,7 @@
 #include <atomic>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -36,6 +39,7 @@
 #include "common/process/stop_signal.h"
 #include "common/snapshot/snapshot.h"
 #include "grpc/health/v1/health.grpc.pb.h"
+#include "tests/bench/empty_server.h"
 #include "tests/bench/enqueue.h"
 #include "tests/bench/recommend_load.h"
 #include "tests/bench/report.h"
@@ -51,7 +55,7 @@ namespace {
 constexpr int kServerCore = 0;
 constexpr int kClientCore = 1;
 constexpr int kPartitions = 4;
-constexpr double kHeldMilliseconds = 5;
+constexpr absl::string_view kEmptyHandler = "empty grpc++ callback handler";
 constexpr absl::Duration kAfterSwap = absl::Seconds(1);
 
 struct Options {
@@ -65,6 +69,7 @@ struct Options {
   int fed = 5'000;               // Speed views a second.
   int events = 500;              // Published a second, in the full stack.
   std::vector<int> rates = {4'000, 6'000, 8'000, 10'000, 12'000, 14'000, 16'000, 20'000};
+  double held_ms = 5;            // p99 that counts as held.
   int starts = 3;
   absl::Duration between_swaps = absl::Seconds(30);   // A snapshot is loaded in what the requests leave of core 0.
   bool million = false;
@@ -118,11 +123,45 @@ Load LoadOf(const Options& options, std::string address) {
           .measured = options.scale.measured};
 }
 
-void MeasureMillion(const Options& options, const ServerProcess& server, bench::Report& report) {
-  const LoadResult result = AskSteadily(LoadOf(options, Local(server.port())));
-  CHECK_EQ(result.failed, 0) << result.first_failure;
+// From the client's core alone: what is started later runs where it likes.
+void OnClientCore(const std::function<void()>& client) {
+  std::thread([&] {
+    PinTo(kClientCore);
+    client();
+  }).join();
+}
+
+v1::RecommendResponse AskOnce(const std::string& address) {
+  grpc::ClientContext context;
+  v1::RecommendRequest request;
+  request.set_user_id(UserId(0));
+  request.set_limit(20);
+  v1::RecommendResponse answer;
+  const grpc::Status status = Connect(address, 1).front()->Recommend(&context, request, &answer);
+  CHECK(status.ok()) << status.error_message();
+  return answer;
+}
+
+// What an empty handler with that answer takes, in the place of the server.
+LoadResult AskEmpty(const Options& options, int rate, const v1::RecommendResponse& answer, bool pinned) {
+  const TempDir dir("tributary-bench");
+  const std::string file = dir.Join("answer");
+  WriteAnswer(answer, file);
+  const ServerProcess server({"--serve-empty", file}, pinned ? std::optional(kServerCore) : std::nullopt);
+  Load load = LoadOf(options, Local(server.port()));
+  load.requests_per_second = rate;
+  if (!pinned) return AskSteadily(load);
+  LoadResult result;
+  OnClientCore([&] { result = AskSteadily(load); });
+  return result;
+}
+
+void ReportMillion(const Options& options, const LoadResult& ours, const LoadResult& empty, bench::Report& report) {
+  CHECK_EQ(ours.failed, 0) << ours.first_failure;
   for (const auto& [name, share] : {std::pair("p50", 0.5), std::pair("p99", 0.99), std::pair("p999", 0.999)}) {
-    report.Add(absl::StrCat("one_million_", name, "_ms_at_", options.rate), bench::MillisecondsWithin(TimesOf(result.answers), share), "ms");
+    report.Add(absl::StrCat("one_million_", name, "_ms_at_", options.rate),
+               bench::MillisecondsWithin(TimesOf(ours.answers), share), "ms", std::string(kEmptyHandler),
+               bench::MillisecondsWithin(TimesOf(empty.answers), share));
   }
 }
 
@@ -132,15 +171,16 @@ void MeasureSwaps(const Options& options, const ServerProcess& server, bench::Re
     int64_t generation;
   };
   std::vector<Swap> swaps;
-  const int64_t before_bytes = server.ResidentBytes();
   std::atomic<bool> ended{false};
-  std::atomic<int64_t> peak_bytes{before_bytes};
+  int64_t before_bytes = 0;
+  std::atomic<int64_t> peak_bytes{0};
   std::thread operating([&] {
     SnapshotStore store(options.world);
     absl::Time next = absl::Now() + options.scale.warm_up + options.between_swaps;
     for (const int64_t generation : {2, 1, 2, 1}) {
       absl::SleepFor(next - absl::Now());
       next += options.between_swaps;
+      if (swaps.empty()) before_bytes = server.ResidentBytes();
       swaps.push_back({absl::Now(), generation});
       CHECK(store.Activate(Generation{generation}).ok());
     }
@@ -289,7 +329,7 @@ void MeasureFullStack(const Options& options, bench::Report& report) {
     const double p99 = result.failed > 0 ? absl::ToDoubleMilliseconds(absl::Hours(1)) : bench::MillisecondsWithin(TimesOf(result.answers), 0.99);
     std::cerr << rate << "/s: p50 " << bench::MillisecondsWithin(TimesOf(result.answers), 0.5) << ", p99 " << p99 << " ms, "
               << result.failed << " failed " << result.first_failure << "\n";
-    if (p99 > kHeldMilliseconds) break;
+    if (p99 > options.held_ms) break;
     held = rate;
     held_p99 = p99;
   }
@@ -299,7 +339,10 @@ void MeasureFullStack(const Options& options, bench::Report& report) {
   installation.AwaitCaughtUp();
   std::cerr << "everything published was applied " << absl::Now() - stopped << " after the end\n";
   report.Add("one_million_full_stack_rps", held, "requests/s");
-  report.Add("one_million_full_stack_p99_ms", held_p99, "ms");
+  if (held == 0) return;
+  const LoadResult empty = AskEmpty(options, static_cast<int>(held), AskOnce(installation.address()), /*pinned=*/false);
+  report.Add("one_million_full_stack_p99_ms", held_p99, "ms", std::string(kEmptyHandler),
+             bench::MillisecondsWithin(TimesOf(empty.answers), 0.99));
 }
 
 int Main(Options options) {
@@ -311,16 +354,21 @@ int Main(Options options) {
   MakeWorld(options);
   bench::Report report("serving");
   if (options.million || options.swap) {
-    const ServerProcess server({"--serve", options.world, absl::StrCat(options.scale.users),
-                                absl::StrCat(options.scale.items), absl::StrCat(options.fed)},
-                               kServerCore);
-    // The client alone: what is started later runs where it likes.
-    std::thread client([&] {
-      PinTo(kClientCore);
-      if (options.million) MeasureMillion(options, server, report);
-      if (options.swap) MeasureSwaps(options, server, report);
-    });
-    client.join();
+    LoadResult million;
+    v1::RecommendResponse answer;
+    {
+      const ServerProcess server({"--serve", options.world, absl::StrCat(options.scale.users),
+                                  absl::StrCat(options.scale.items), absl::StrCat(options.fed)},
+                                 kServerCore);
+      OnClientCore([&] {
+        answer = AskOnce(Local(server.port()));
+        if (options.million) million = AskSteadily(LoadOf(options, Local(server.port())));
+        if (options.swap) MeasureSwaps(options, server, report);
+      });
+    }
+    if (options.million) {
+      ReportMillion(options, million, AskEmpty(options, options.rate, answer, /*pinned=*/true), report);
+    }
   }
   if (options.cold) MeasureColdStart(options, report);
   if (options.full_stack) MeasureFullStack(options, report);
@@ -339,6 +387,10 @@ int main(int argc, char** argv) {
     options.scale.items = std::stoi(argv[4]);
     options.fed = std::stoi(argv[5]);
     Serve(argv[2], options);
+    return 0;
+  }
+  if (argc == 3 && std::strcmp(argv[1], "--serve-empty") == 0) {
+    ServeEmptyCallback(argv[2]);
     return 0;
   }
   bool smoke = false;
@@ -366,6 +418,7 @@ int main(int argc, char** argv) {
     options.fed = 100;
     options.events = 50;
     options.rates = {100};
+    options.held_ms = 60'000;   // That it runs is what is looked at, on whatever machine.
     options.starts = 1;
     options.between_swaps = absl::Milliseconds(400);
   }
