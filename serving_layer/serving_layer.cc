@@ -34,6 +34,8 @@ namespace {
 constexpr absl::Duration kLogRetry = absl::Milliseconds(100);
 // Between two looks at whether it is time to ask the log for its ends.
 constexpr absl::Duration kWatchInterval = absl::Milliseconds(20);
+// Between two looks at whether what was loaded meanwhile may be served, until the topics were followed to their end.
+constexpr absl::Duration kStartInterval = absl::Milliseconds(20);
 // Between two looks at whose list has changed: changes that come quicker are sent as one.
 constexpr absl::Duration kWatcherInterval = absl::Milliseconds(20);
 // Between two looks at which live counts have changed.
@@ -163,16 +165,14 @@ struct ServingLayer::Impl {
 
   void ManageSnapshots() {
     SetUrgency(Urgency::kNice);
-    const absl::Duration interval = absl::Milliseconds(config.serving().snapshot_poll_ms());
+    bool followed = false;
     do {
-      // The floor is known once the topics were followed to their end.
-      if (follower.ready()) {
-        if (const absl::Status status = snapshots.RunOnce(); !status.ok()) {
-          LOG_EVERY_N(WARNING, 1000) << status.message();
-        }
-        UpdateHealth();
+      followed = follower.ready();
+      if (const absl::Status status = snapshots.RunOnce(/*floor_known=*/followed); !status.ok()) {
+        LOG_EVERY_N(WARNING, 1000) << status.message();
       }
-    } while (!WaitForStop(interval));
+      UpdateHealth();
+    } while (!WaitForStop(followed ? absl::Milliseconds(config.serving().snapshot_poll_ms()) : kStartInterval));
   }
 
   const v1::Config config;

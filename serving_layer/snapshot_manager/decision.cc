@@ -4,7 +4,10 @@ namespace tributary::serving {
 
 SnapshotAction Decide(const SnapshotSituation& situation) {
   if (situation.loaded) {
-    return situation.loaded == situation.wanted ? SnapshotAction::kSwap : SnapshotAction::kDiscard;
+    if (situation.loaded != situation.wanted) {
+      return SnapshotAction::kDiscard;
+    }
+    return situation.floor_known ? SnapshotAction::kSwap : SnapshotAction::kNothing;
   }
   if (situation.wanted && situation.wanted != situation.serving && !situation.wanted_refused) {
     return SnapshotAction::kLoad;

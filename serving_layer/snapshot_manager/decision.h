@@ -13,6 +13,7 @@ struct SnapshotSituation {
   std::optional<Generation> serving;    // Requests are answered from it.
   std::optional<Generation> loaded;     // Verified and waiting to be swapped in.
   bool wanted_refused = false;          // Loading `wanted` failed, and it is not time to try again.
+  bool floor_known = true;              // The topics were followed to their end.
 };
 
 enum class SnapshotAction {
@@ -23,8 +24,9 @@ enum class SnapshotAction {
 };
 
 // What to do next. Rules, the first that fits: (1) what was loaded is served if CURRENT still names it, else discarded;
-// (2) what CURRENT names and is neither served nor refused is loaded; (3) everything else stays as it is: the last good
-// snapshot keeps serving whatever happens to CURRENT. Going back to an older generation is a change like any other.
+// until the floor is known it waits; (2) what CURRENT names and is neither served nor refused is loaded; (3) everything else
+// stays as it is: the last good snapshot keeps serving whatever happens to CURRENT. Going back to an older generation is a
+// change like any other.
 SnapshotAction Decide(const SnapshotSituation& situation);
 
 // The same of the snapshot that is held beside the current one.

@@ -28,19 +28,21 @@ SnapshotManager::SnapshotManager(Options options, const MergePolicy& policy, con
       refusals_(metrics.AddCounter("tributary_serving_snapshot_refusals_total",
                                    "Times that a snapshot was refused or found refused again.")) {}
 
-absl::Status SnapshotManager::RunOnce() {
+absl::Status SnapshotManager::RunOnce(bool floor_known) {
   std::error_code error;
   if (!std::filesystem::is_directory(options_.snapshots_dir, error)) {
     return absl::NotFoundError(absl::StrCat("snapshot directory missing: dir=", options_.snapshots_dir));
   }
-  FollowCurrent();
-  FollowHeld();
+  FollowCurrent(floor_known);
+  if (floor_known) {
+    FollowHeld();
+  }
   return absl::OkStatus();
 }
 
-void SnapshotManager::FollowCurrent() {
+void SnapshotManager::FollowCurrent(bool floor_known) {
   while (true) {
-    const SnapshotSituation situation = Look();
+    const SnapshotSituation situation = Look(floor_known);
     switch (Decide(situation)) {
       case SnapshotAction::kNothing:
         return;
@@ -56,6 +58,11 @@ void SnapshotManager::FollowCurrent() {
         break;
       case SnapshotAction::kSwap: {
         const Generation generation = loaded_->generation();
+        if (const absl::Status floor = LiesAboveFloor(*loaded_); !floor.ok()) {
+          Refuse(generation, floor);  // It was loaded before the floor was known.
+          loaded_ = nullptr;
+          break;
+        }
         if (held_ == loaded_) {
           held_ = nullptr;
         }
@@ -168,8 +175,9 @@ bool SnapshotManager::InRefusal(Generation generation) const {
   return since >= absl::ZeroDuration() && since < refusal->second.retry_after;
 }
 
-SnapshotSituation SnapshotManager::Look() const {
+SnapshotSituation SnapshotManager::Look(bool floor_known) const {
   SnapshotSituation situation;
+  situation.floor_known = floor_known;
   if (const absl::StatusOr<Generation> current = store_.Current(); current.ok()) {
     situation.wanted = *current;
   }

@@ -48,8 +48,9 @@ class SnapshotManager {
   SnapshotManager(Options options, const MergePolicy& policy, const Clock& clock, const LiveState& live,
                   ContextPublisher& context, MetricsRegistry& metrics);
 
-  // Looks once, and does all that there is to do. NotFound: the directory is not there. Nothing else is an error.
-  absl::Status RunOnce();
+  // Looks once, and does all that there is to do; until the floor is known (the topics were followed to their end) that is to
+  // load, which takes as long, and to serve nothing. NotFound: the directory is not there. Nothing else is an error.
+  absl::Status RunOnce(bool floor_known);
 
   std::optional<Generation> serving() const;
   // As the directory and this replica have it.
@@ -66,9 +67,9 @@ class SnapshotManager {
     absl::Duration retry_after;
   };
 
-  SnapshotSituation Look() const;
+  SnapshotSituation Look(bool floor_known) const;
   // Swaps to what CURRENT names.
-  void FollowCurrent();
+  void FollowCurrent(bool floor_known);
   // Holds nothing any more.
   void Release();
   // Loads or drops what is held beside it.

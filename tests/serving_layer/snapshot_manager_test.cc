@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "serving_layer/live_state/topic_follower.h"
 #include "tests/serving_layer/serving_world.h"
 
 namespace tributary::serving {
@@ -30,7 +31,7 @@ class SnapshotManagerTest : public ::testing::Test {
     const double before = refusals_.value();
     for (; duration > absl::ZeroDuration(); duration -= absl::Seconds(1)) {
       world_.clock.Advance(absl::Seconds(1));
-      EXPECT_TRUE(manager_.RunOnce().ok());
+      EXPECT_TRUE(manager_.RunOnce(/*floor_known=*/true).ok());
     }
     return static_cast<int>(refusals_.value() - before);
   }
@@ -70,6 +71,30 @@ TEST_F(SnapshotManagerTest, AnotherReasonIsFollowedClosely) {
   Truncate("MANIFEST.json");
   AttemptsWithin(absl::Seconds(40));
   EXPECT_EQ(AttemptsWithin(absl::Seconds(10)), 1);
+}
+
+TEST_F(SnapshotManagerTest, UntilTheFloorIsKnownItIsLoadedAndNotServed) {
+  EXPECT_TRUE(manager_.RunOnce(/*floor_known=*/false).ok());
+  EXPECT_FALSE(manager_.serving());
+  EXPECT_EQ(refusals_.value(), 0);
+  std::filesystem::remove(FileOf("items.bin"));
+  EXPECT_TRUE(manager_.RunOnce(/*floor_known=*/true).ok());
+  EXPECT_EQ(manager_.serving(), Generation{1}) << "what was loaded serves";
+}
+
+TEST_F(SnapshotManagerTest, AFloorThatIsLearntAfterLoadingIsHeldAgainstIt) {
+  EXPECT_TRUE(manager_.RunOnce(/*floor_known=*/false).ok());
+  world_.PutProgress(0, world_.Position(20, 1, /*floor=*/15));
+  TopicFollower follower({.topics = world_.topics, .poll_timeout = absl::ZeroDuration()}, world_.log, world_.clock, live_, context_,
+                         world_.metrics, [] {});
+  ASSERT_TRUE(follower.Start().ok());
+  while (!follower.ready()) {
+    follower.WatchLog();
+    ASSERT_TRUE(follower.RunOnce().ok());
+  }
+  EXPECT_TRUE(manager_.RunOnce(/*floor_known=*/true).ok());
+  EXPECT_FALSE(manager_.serving());
+  EXPECT_EQ(refusals_.value(), 1);
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ absl::Status Replica::Follow(size_t versions) {
 }
 
 void Replica::Look() {
-  if (process_->follower.ready()) (void)process_->snapshots.RunOnce();  // A directory may not be there yet.
+  (void)process_->snapshots.RunOnce(/*floor_known=*/process_->follower.ready());  // A directory may not be there yet.
 }
 
 }  // namespace tributary::simulation
