@@ -14,6 +14,7 @@ checked: at least one line, every value a number above 0.
 `speed` is measured beside Kafka Streams, which the first run gets with Maven into build/bench/kafka_streams; its Kafka is
 run like that of `freshness`, but with its log on disk.
 `training` and `batch` are measured beside implicit: the first run puts tests/bench/peers/requirements.txt into build/bench/peers.
+`training --beside-spark` is measured beside Spark MLlib's ALS at d = 64 instead, from spark_requirements.txt (450 MB, wants Java 17).
 
 Data sets that a benchmark wants are looked for in TRIBUTARY_DATA, else in ../shared/data; it says which one is missing.
 USAGE
@@ -23,11 +24,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 [[ $# -ge 1 && $1 != --help ]] || { usage; exit 2; }
 name=$1
 shift
-bin=build/release/bin smoke=0 arguments=()
+bin=build/release/bin smoke=0 spark=0 arguments=()
 while (($#)); do
   case $1 in
     --bin) bin=$2; shift ;;
     --smoke) smoke=1; arguments+=("$1") ;;
+    --beside-spark) spark=1 ;;
     *) arguments+=("$1") ;;
   esac
   shift
@@ -45,14 +47,23 @@ if [[ $name == freshness || $name == speed ]] && ! ((smoke)); then
   export TRIBUTARY_KAFKA_JAVA_OPTS=${TRIBUTARY_KAFKA_JAVA_OPTS-} TRIBUTARY_KAFKA_HEAP=${TRIBUTARY_KAFKA_HEAP:-2g}
   if [[ $name == freshness && -z ${TMPDIR:-} && -w /dev/shm ]]; then export TMPDIR=/dev/shm; fi
 fi
-# Peers from PyPI, once, for what is measured beside them.
-if [[ $name == training || $name == batch ]] && ! ((smoke)); then
-  if [[ ! -e build/bench/peers/complete ]]; then
-    python3 -m venv --clear build/bench/peers
-    build/bench/peers/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
-      --requirement tests/bench/peers/requirements.txt
-    touch build/bench/peers/complete
+# python_peer DIR REQUIREMENTS [option of pip]...: a peer from PyPI, once.
+python_peer() {
+  local dir=$1 requirements=tests/bench/peers/$2
+  shift 2
+  if [[ ! -e $dir/complete ]]; then
+    python3 -m venv --clear "$dir"
+    PIP_CONSTRAINT=tests/bench/peers/build_constraints.txt "$dir/bin/pip" install --quiet --disable-pip-version-check "$@" \
+      --require-hashes --requirement "$requirements"
+    touch "$dir/complete"
   fi
+}
+if [[ $name == training ]] && ((spark)) && ! ((smoke)); then
+  python_peer build/bench/spark spark_requirements.txt
+  arguments=(--peer "build/bench/spark/bin/python tests/bench/peers/spark_als.py" --peer-name "Spark MLlib"
+    --dimensions 64 --lists-dimensions 64 --cholesky-dimensions 0 "${arguments[@]}")
+elif [[ $name == training || $name == batch ]] && ! ((smoke)); then
+  python_peer build/bench/peers requirements.txt --only-binary :all:
   arguments+=(--peer "build/bench/peers/bin/python tests/bench/peers/implicit_als.py")
 fi
 # The peer of the speed layer. Without it the benchmark says that it has none.
@@ -63,7 +74,7 @@ if [[ $name == speed ]] && ! ((smoke)) && [[ "${arguments[*]}" != *--peer* ]]; t
     echo "tests/bench/run.sh: Kafka Streams could not be had, the speed layer is measured without a peer" >&2
   fi
 fi
-out=build/bench/$name$( ((smoke)) && echo -smoke || true).jsonl
+out=build/bench/$name$( ((spark)) && echo -spark || true)$( ((smoke)) && echo -smoke || true).jsonl
 "$program" "${arguments[@]}" | tee "$out"
 
 if ((smoke)); then

@@ -1,6 +1,8 @@
-// The time of an epoch of exact iALS and of everybody's list of 100 items: beside implicit (PyPI; its ALS is approximate,
-// 3 conjugate-gradient steps), the epoch also beside a plain Cholesky solution of every row (Eigen), whose factors ours must
-// equal in what they recommend. Fastest epoch of several, on both sides. --smoke takes small synthetic data and no implicit.
+// The time of an epoch of exact iALS and of everybody's list of 100 items: beside a peer, which is implicit (PyPI; its
+// ALS is approximate, 3 conjugate-gradient steps) or Spark MLlib, the epoch also beside a plain Cholesky solution of
+// every row (Eigen), whose factors ours must equal in what they recommend. Ours is the fastest epoch of several, and so
+// is implicit's.
+// --smoke takes small synthetic data and no peer.
 #include <glog/logging.h>
 
 #include <CLI/CLI.hpp>
@@ -34,7 +36,8 @@ using batch::RankingMetrics;
 
 struct Options {
   std::string set = "gowalla";
-  std::string peer;             // Command that runs peers/implicit_als.py; empty: no peer.
+  std::string peer;  // Command that runs peers/implicit_als.py or one that is called like it; empty: no peer.
+  std::string peer_name = "implicit";
   std::vector<int> dimensions = {128, 256, 512};
   int cholesky_dimensions = 512;
   int lists_dimensions = 256;
@@ -59,20 +62,20 @@ void Say(const std::string& who, const RankingMetrics& quality) {
   std::cerr << absl::StrFormat("%s: Recall@20 %.5f NDCG@20 %.5f\n", who, quality.recall, quality.ndcg);
 }
 
-struct ImplicitSeconds {
-  double epoch = 0;             // The fastest.
+struct PeerSeconds {
+  double epoch = 0;
   double lists = 0;             // 100 items for all users.
 };
 
 // Its factors go into `model`.
-ImplicitSeconds RunImplicit(const Options& options, int dimensions, IalsModel* model) {
-  const std::string factors = absl::StrCat(std::filesystem::temp_directory_path().string(), "/implicit-", getpid());
+PeerSeconds RunPeer(const Options& options, int dimensions, IalsModel* model) {
+  const std::string factors = absl::StrCat(std::filesystem::temp_directory_path().string(), "/peer-", getpid());
   const std::string command = absl::StrCat(
       "OPENBLAS_NUM_THREADS=1 ", options.peer, " ", std::getenv("TRIBUTARY_DATA"), "/", options.set,
       "/train.txt.zst ", dimensions, " ", options.epochs, " ", options.threads, " ", factors);
   FILE* const pipe = popen(command.c_str(), "r");
   CHECK(pipe != nullptr) << command;
-  ImplicitSeconds seconds;
+  PeerSeconds seconds;
   const int read = std::fscanf(pipe, "%lf %lf", &seconds.epoch, &seconds.lists);
   CHECK(pclose(pipe) == 0 && read == 2) << command;
   std::ifstream file(factors, std::ios::binary);
@@ -100,20 +103,20 @@ void Run(const Options& options, const Part& train_part, const Part& test) {
       epoch = std::min(epoch, Seconds([&] { CHECK(RunIalsEpoch(train, ials, &*model).ok()); }));
     }
     Say(absl::StrCat("exact iALS, d = ", dimensions), Quality(train, test, *model, options.threads));
-    ImplicitSeconds implicit;
+    PeerSeconds peer;
+    const std::string peer_name = options.peer.empty() ? "" : options.peer_name;
     if (!options.peer.empty()) {
-      IalsModel peer = *model;
-      implicit = RunImplicit(options, dimensions, &peer);
-      Say(absl::StrCat("implicit, d = ", dimensions), Quality(train, test, peer, options.threads));
+      IalsModel theirs = *model;
+      peer = RunPeer(options, dimensions, &theirs);
+      Say(absl::StrCat(peer_name, ", d = ", dimensions), Quality(train, test, theirs, options.threads));
     }
-    const std::string peer_name = options.peer.empty() ? "" : "implicit";
-    report.Add(absl::StrCat("training/ials_epoch_d", dimensions, "_s"), epoch, "s", peer_name, implicit.epoch);
+    report.Add(absl::StrCat("training/ials_epoch_d", dimensions, "_s"), epoch, "s", peer_name, peer.epoch);
     if (dimensions == options.lists_dimensions) {
       const double lists = Seconds([&] {
         batch::ScoreTopN(model->users, 0, train.rows(), model->items,
                          {.n = 100, .excluded = &train.by_row(), .threads = options.threads});
       });
-      report.Add(absl::StrCat("training/top100_lists_d", dimensions, "_s"), lists, "s", peer_name, implicit.lists);
+      report.Add(absl::StrCat("training/top100_lists_d", dimensions, "_s"), lists, "s", peer_name, peer.lists);
     }
     if (dimensions == options.cholesky_dimensions) {
       IalsModel plain = *model;
@@ -137,9 +140,11 @@ int main(int argc, char** argv) {
   google::InitGoogleLogging(argv[0]);
   tributary::bench::Options options;
   bool smoke = false;
-  CLI::App app("The time of an epoch of exact iALS, beside implicit and a plain Cholesky.");
+  CLI::App app("The time of an epoch of exact iALS, beside a peer and a plain Cholesky.");
   app.add_option("--set", options.set, "Folder below TRIBUTARY_DATA")->capture_default_str();
-  app.add_option("--peer", options.peer, "Command that runs peers/implicit_als.py; unset: no implicit");
+  app.add_option("--peer", options.peer,
+                 "Command that runs peers/implicit_als.py or one that is called like it; unset: no peer");
+  app.add_option("--peer-name", options.peer_name)->capture_default_str();
   app.add_option("--dimensions", options.dimensions)->capture_default_str();
   app.add_option("--cholesky-dimensions", options.cholesky_dimensions, "Which of them plain Cholesky runs with; 0: none")
       ->capture_default_str();
