@@ -1,5 +1,7 @@
 #include "batch_layer/learning/learn.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -192,6 +194,10 @@ absl::StatusOr<Learned> Learn(absl::Span<const Observation> observations, uint32
                               const v1::BatchConfig& config, const ServingWorld* world) {
   const IalsOptions options = IalsOptionsOf(config);
   TRIBUTARY_ASSIGN_OR_RETURN(Learned learned, LearnForValidation(observations, rows, items, config, world));
+  // What is made anew goes before, to the machine.
+  learned.matrix = InteractionMatrix();
+  learned.item_item = ItemItemModel();
+  malloc_trim(0);
   std::vector<Interaction> all;
   all.reserve(observations.size());
   for (const Observation& observation : observations) {

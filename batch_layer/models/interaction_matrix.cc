@@ -62,6 +62,7 @@ absl::StatusOr<InteractionMatrix> InteractionMatrix::Create(uint32_t rows, uint3
   for (uint32_t i = 0; i < items; ++i) {
     by_item.offsets_[i + 1] += by_item.offsets_[i];
   }
+  std::vector<Interaction>().swap(interactions);  // Before the other order takes its memory.
   by_item.columns_.resize(by_row.columns_.size());
   by_item.weights_.resize(by_row.columns_.size());
   std::vector<size_t> next(by_item.offsets_.begin(), by_item.offsets_.end() - 1);

@@ -12,18 +12,22 @@
 namespace tributary::batch {
 namespace {
 
-constexpr int64_t kProgramBytes = 256LL << 20;    // Libraries, a row group, buffers, lists that are being written.
+constexpr int64_t kProgramBytes = 192LL << 20;  // Libraries, buffers, what the heap keeps.
+constexpr int64_t kPassBytes = 192LL << 20;     // A row group; what kEventsPerStep of views.cc become.
 constexpr int64_t kUserBytes = 176;  // An id twice, in a table and by number, places here and in user_index.bin.
 constexpr int64_t kItemBytes = 400;
-// An observation, and the same by row and by item in a matrix, made from interactions.
-constexpr int64_t kObservationBytes = sizeof(Observation) + 2 * (sizeof(uint32_t) + sizeof(float));
+constexpr int64_t kEntryBytes = sizeof(uint32_t) + sizeof(float);  // Of a matrix, in one order.
+// An observation, and the same by row and by item in a matrix.
+constexpr int64_t kObservationBytes = sizeof(Observation) + 2 * kEntryBytes;
+// More than that while a matrix is made: interactions, which go before the second order comes.
+constexpr int64_t kCreationBytes = sizeof(Interaction) - kEntryBytes;
 constexpr int64_t kSessionBytes = 240;            // Twice as many as are kept while they are collected, then the index.
 constexpr int64_t kProfileBytes = 28;             // Of a profile, an observation.
 constexpr size_t kLeastSlice = 100'000;
 
 // What stays from the first event to the last view.
 int64_t ResidentBytes(const RunSize& size) {
-  const int64_t sessions = std::min(size.events / 2, static_cast<int64_t>(kMostSessions));
+  const int64_t sessions = std::min(size.sessions, static_cast<int64_t>(kMostSessions));
   return kProgramBytes + size.users * kUserBytes + size.items * kItemBytes + sessions * kSessionBytes;
 }
 
@@ -42,12 +46,14 @@ int64_t LearningBytes(const RunSize& size, const v1::BatchConfig& config) {
   const int64_t factors = (size.users + size.items) * config.ials().dimensions() * int64_t{sizeof(float)};
   const auto& item_item = config.item_item();
   const int64_t links = 4 * size.items * item_item.links() * int64_t{sizeof(ScoredItem)};
-  const int64_t model = size.items <= item_item.ease_items_at_most()
-                            ? 3 * size.items * size.items * int64_t{sizeof(float)}
-                            : (size.users + 3 * size.items) * item_item.low_pass_dimensions() * int64_t{sizeof(float)};
-  // Interactions go before the models come.
-  return ResidentBytes(size) + size.observations * kObservationBytes +
-         std::max(size.observations * int64_t{sizeof(Interaction)}, 2 * factors + links + model);
+  const int64_t low_pass = item_item.low_pass_dimensions() * int64_t{sizeof(float)};
+  // Items that are not known yet are too many for EASE.
+  const int64_t model = size.items > 0 && size.items <= item_item.ease_items_at_most()
+                            ? size.items * size.items * int64_t{sizeof(float)} + links
+                            : std::max((size.users + 3 * size.items) * low_pass, 2 * size.items * low_pass + links);
+  // Of the models only the factors are there when a matrix is made.
+  return ResidentBytes(size) + size.observations * kObservationBytes + factors +
+         std::max(size.observations * kCreationBytes, model);
 }
 
 absl::StatusOr<MemoryPlan> PlanMemory(const RunSize& size, const v1::BatchConfig& config) {
@@ -55,7 +61,7 @@ absl::StatusOr<MemoryPlan> PlanMemory(const RunSize& size, const v1::BatchConfig
   const int64_t resident = ResidentBytes(size);
   const int64_t observations = size.observations * int64_t{sizeof(Observation)};
   const auto with = [&](int64_t events, int64_t profiles) {
-    return std::max(learning, resident + observations + events * int64_t{sizeof(DenseEvent)}) + profiles;
+    return std::max(learning, resident + kPassBytes + observations + events * int64_t{sizeof(DenseEvent)}) + profiles;
   };
   const int64_t budget = config.memory_budget_bytes();
   const int64_t in_memory = with(size.events, size.observations * kProfileBytes);

@@ -18,6 +18,7 @@ struct RunSize {
   int64_t users = 0;
   int64_t items = 0;
   int64_t observations = 0;        // At most one a user and item.
+  int64_t sessions = 0;            // Of two events or more.
 };
 
 struct MemoryPlan {

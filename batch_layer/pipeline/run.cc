@@ -216,22 +216,27 @@ class BatchRun {
                            static_cast<uint64_t>(size.events) <= events_in_memory_ ? "" : ", which go through the disk");
   }
 
-  // Users and items as they were in the newest snapshot, grown like the events; without one as many users as public data sets
-  // have (10 to 150 events each), and no items: what models take for them is seen when they are known. At most one observation
-  // an event.
+  // Counts as they were in the newest snapshot, grown like the events; without one as many users as public data sets
+  // have (10 to 150 events each), an observation an event, a session two events, and no items: what models take for
+  // them is seen when they are known.
   RunSize ExpectedSize() const {
     RunSize size;
     for (const v1::HistorySegment& segment : history_.manifest().segments()) {
       size.events += segment.events();
     }
     size.users = size.events / 50;
+    size.sessions = size.events / 2;
+    size.observations = std::llround(static_cast<double>(size.events) * config_.batch().learn_user_share());
     if (const auto snapshots = store_.List(); snapshots.ok() && !snapshots->empty() && snapshots->back().events() > 0) {
       const v1::SnapshotManifest& last = snapshots->back();
       const double growth = static_cast<double>(size.events) / static_cast<double>(last.events());
       size.users = std::llround(static_cast<double>(last.users()) * growth);
       size.items = std::llround(static_cast<double>(last.items()) * std::max(1.0, growth));
+      if (last.observations() > 0) {
+        size.observations = std::llround(static_cast<double>(last.observations()) * growth);
+        size.sessions = std::llround(static_cast<double>(last.events() - last.sessions()) * growth);
+      }
     }
-    size.observations = std::llround(static_cast<double>(size.events) * config_.batch().learn_user_share());
     return size;
   }
 
@@ -252,9 +257,22 @@ class BatchRun {
     TRIBUTARY_ASSIGN_OR_RETURN(const RunWorld world, RunWorld::Create(dataset_, catalogue_, config_.merge()));
     TRIBUTARY_ASSIGN_OR_RETURN(views_, ComputeViews(dataset_, catalogue_, config_, world.world()));
     AddNovelty(world.world());
-    return absl::StrFormat("learned from %d users, %d new items placed, %d popularity lists, %d sessions%s",
-                           views_.learned_users.size(), views_.new_items, views_.popular.size(), views_.sessions,
-                           Validation());
+    const RunSize size = LearnedSize();
+    return absl::StrFormat(
+        "learned from %d users (%d observations, about %.2f GiB), %d new items placed, %d popularity lists, %d "
+        "sessions%s",
+        views_.learned_users.size(), size.observations,
+        static_cast<double>(LearningBytes(size, config_.batch())) / (1 << 30), views_.new_items, views_.popular.size(),
+        views_.sessions, Validation());
+  }
+
+  // When the models are there.
+  RunSize LearnedSize() const {
+    return {.events = dataset_.accepted_events,
+            .users = static_cast<int64_t>(dataset_.users.size()),
+            .items = static_cast<int64_t>(dataset_.items.size()),
+            .observations = views_.learned.has_value() ? static_cast<int64_t>(views_.learned->matrix.entries()) : 0,
+            .sessions = views_.session_index.index().sessions()};
   }
 
   // A current snapshot that cannot be read is the gate's business.
@@ -300,7 +318,11 @@ class BatchRun {
       offsets[partition] = end.offset;
     }
     TRIBUTARY_RETURN_IF_ERROR(WriteViews(dataset_, views_, config_, offsets, *writer));
-    TRIBUTARY_ASSIGN_OR_RETURN(report_.manifest, writer->Finish(Manifest(generation)));
+    v1::SnapshotManifest manifest = Manifest(generation);
+    // From here on the snapshot's files are looked at, and there is no need for more.
+    views_ = Views();
+    dataset_ = Dataset();
+    TRIBUTARY_ASSIGN_OR_RETURN(report_.manifest, writer->Finish(std::move(manifest)));
     return absl::StrFormat("generation %d, digest %s", report_.manifest.generation(), report_.manifest.content_digest());
   }
 
@@ -321,6 +343,7 @@ class BatchRun {
     manifest.set_users(static_cast<int64_t>(dataset_.users.size()));
     manifest.set_items(static_cast<int64_t>(dataset_.items.size()));
     manifest.set_sessions(views_.sessions);
+    manifest.set_observations(LearnedSize().observations);
     if (dataset_.accepted_events > 0) {
       SetTime(dataset_.first_event_time_unix_ms, manifest.mutable_first_event_time());
       SetTime(dataset_.last_event_time_unix_ms, manifest.mutable_last_event_time());

@@ -1,5 +1,6 @@
 #include "batch_layer/pipeline/views.h"
 
+#include <malloc.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -24,9 +25,9 @@
 namespace tributary::batch {
 namespace {
 
-constexpr size_t kUsersPerBlock = 256;
+constexpr size_t kUsersPerBlock = 64;
 constexpr uint32_t kUsersPerSlice = 8192;         // Lists in memory at a time.
-constexpr uint32_t kUsersPerStep = 64 * 1024;     // Profiles and observations in pieces of their own at a time.
+constexpr size_t kEventsPerStep = 2 << 20;        // Their profiles and observations in pieces of their own at a time.
 constexpr int64_t kDayMs = 24LL * 3600 * 1000;
 
 std::vector<bool> Refused(const Dataset& dataset, const RunCatalogue& catalogue) {
@@ -173,9 +174,12 @@ class EventPass {
  private:
   absl::Status Visit(const EventSlice& slice) {
     // Results of some users at a time: a slice may have all of them.
-    for (uint32_t done = 0; done < slice.users(); done += kUsersPerStep) {
-      TRIBUTARY_RETURN_IF_ERROR(
-          VisitUsers(slice, slice.first_user() + done, std::min(kUsersPerStep, slice.users() - done)));
+    const uint32_t end = slice.first_user() + slice.users();
+    for (uint32_t first = slice.first_user(), next = first; next < end; first = next) {
+      for (size_t events = 0; next < end && events < kEventsPerStep; ++next) {
+        events += slice.EventsOf(next).size();
+      }
+      TRIBUTARY_RETURN_IF_ERROR(VisitUsers(slice, first, next - first));
     }
     for (const DenseEvent& event : slice.events()) {
       if (event.item != kNoItem && !refused_[event.user] && !deleted_[event.item] && event.event_time_unix_ms >= since_unix_ms_) {
@@ -414,11 +418,13 @@ absl::StatusOr<Views> ComputeViews(Dataset& dataset, const RunCatalogue& catalog
   TRIBUTARY_RETURN_IF_ERROR(CheckLearningFits({.events = dataset.accepted_events,
                                                .users = static_cast<int64_t>(dataset.users.size()),
                                                .items = static_cast<int64_t>(dataset.items.size()),
-                                               .observations = static_cast<int64_t>(observed)},
+                                               .observations = static_cast<int64_t>(observed),
+                                               .sessions = static_cast<int64_t>(sessions.size())},
                                               batch));
   dataset.events.ReleaseEvents();
   {
     const std::vector<Observation> observations = std::move(pass.observations()).Take();
+    malloc_trim(0);  // The events' pass took small pieces; what comes takes large ones.
     ServingWorld with_sessions = world;
     with_sessions.sessions = sessions;
     TRIBUTARY_ASSIGN_OR_RETURN(views.learned, Learn(observations, static_cast<uint32_t>(views.learned_users.size()),

@@ -9,7 +9,8 @@ namespace tributary::batch {
 namespace {
 
 constexpr int64_t kGib = int64_t{1} << 30;
-constexpr RunSize kLarge = {.events = 100'000'000, .users = 1'000'000, .items = 100'000, .observations = 70'000'000};
+constexpr RunSize kLarge = {
+    .events = 100'000'000, .users = 1'000'000, .items = 100'000, .observations = 70'000'000, .sessions = 500'000};
 
 v1::BatchConfig WithBudget(int64_t bytes) {
   v1::BatchConfig config = DefaultConfig().batch();
@@ -47,7 +48,7 @@ TEST(PlanMemoryTest, WhatDoesNotFitIsRefusedWithTheNumber) {
 TEST(PlanMemoryTest, NeedGrowsWithEverythingThatItRestsOn) {
   const v1::BatchConfig config = WithBudget(0);
   const int64_t least = LearningBytes(kLarge, config);
-  for (int64_t RunSize::*count : {&RunSize::users, &RunSize::items, &RunSize::observations}) {
+  for (int64_t RunSize::*count : {&RunSize::users, &RunSize::items, &RunSize::observations, &RunSize::sessions}) {
     RunSize more = kLarge;
     more.*count *= 2;
     EXPECT_GT(LearningBytes(more, config), least);

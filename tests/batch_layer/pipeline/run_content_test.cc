@@ -64,6 +64,7 @@ TEST_F(RunTest, TheManifestSaysWhatTheSnapshotIs) {
   EXPECT_EQ(manifest.users(), 20);
   EXPECT_EQ(manifest.items(), 12);
   EXPECT_EQ(manifest.sessions(), 20);
+  EXPECT_EQ(manifest.observations(), 80);
   EXPECT_EQ(manifest.last_event_time().seconds() - manifest.first_event_time().seconds(), 79);
   EXPECT_FALSE(manifest.config_digest().empty());
   EXPECT_FALSE(manifest.code_version().empty());

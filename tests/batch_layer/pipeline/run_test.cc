@@ -131,6 +131,7 @@ TEST_F(RunTest, EventsThatGoThroughTheDiskGiveTheSameDigest) {
 
 TEST_F(RunTest, ARunThatDoesNotFitRefusesToStartAndSaysWhatItNeeds) {
   SomeShopping();
+  Did("u0", v1::PURCHASE, "i0");
   config_.mutable_batch()->set_memory_budget_bytes(100 << 20);
   const absl::Status status = Run().status();
   EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
@@ -143,7 +144,10 @@ TEST_F(RunTest, ARunThatDoesNotFitRefusesToStartAndSaysWhatItNeeds) {
   config_.mutable_batch()->set_memory_budget_bytes(int64_t{1} << 30);
   const auto report = Run();
   ASSERT_TRUE(report.ok()) << report.status();
-  EXPECT_THAT(need, testing::HasSubstr("GiB for 80 events"));
+  EXPECT_THAT(need, testing::HasSubstr("GiB for 81 events"));
+  config_.mutable_batch()->set_memory_budget_bytes(100 << 20);
+  EXPECT_THAT(std::string(Run().status().message()), testing::HasSubstr("events=81 users=20 items=12 observations=80"))
+      << "as the last snapshot counted them";
 }
 
 TEST_F(RunTest, WithoutActivationTheCurrentSnapshotStays) {
