@@ -134,6 +134,10 @@ void SessionNeighbours::ChooseSessions(const SessionQuery& query, Scratch* scrat
   keep(options_.recent_sessions, more_recent);
   const auto l = static_cast<double>(scratch->latest.size());
   if (options_.by_length || options_.session_half_life_seconds > 0) {
+    int64_t latest_unix_ms = std::numeric_limits<int64_t>::min();
+    for (const Scratch::Found& one : found) {
+      latest_unix_ms = std::max(latest_unix_ms, TimeOf(one));
+    }
     for (Scratch::Found& one : found) {
       double similarity = one.similarity;
       if (options_.by_length) {
@@ -144,9 +148,8 @@ void SessionNeighbours::ChooseSessions(const SessionQuery& query, Scratch* scrat
         similarity /= std::sqrt(l * static_cast<double>(length));
       }
       if (options_.session_half_life_seconds > 0) {
-        const int64_t time = one.number < stored ? index_.session_times_unix_ms[one.number] : one.recency;
-        const double age = static_cast<double>(std::max<int64_t>(0, query.now_unix_ms - time)) / 1000;
-        similarity *= std::exp2(-age / options_.session_half_life_seconds);
+        const double age_seconds = static_cast<double>(latest_unix_ms - TimeOf(one)) / 1000;
+        similarity *= std::exp2(-age_seconds / options_.session_half_life_seconds);
       }
       // What is too old to be told from 0 still is a neighbour.
       one.similarity = std::max(static_cast<float>(similarity), std::numeric_limits<float>::min());

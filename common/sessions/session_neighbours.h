@@ -19,7 +19,8 @@ namespace tributary {
 // Of the session's last L different items, the j-th latest (j = 0, 1 ...) of l has the weight (l - j) / l. Among the m
 // most recent sessions that share one of them,
 //   similarity(n) = sum of the weights of the items that n has  [/ sqrt(l |n|)]  [* 2^(-(t - t_n) / half-life)]
-// The k most similar vote for their items, with j(n) the latest item that n shares:
+// with t the time of the latest of them: only how they compare counts, whenever it is asked. The k most similar vote
+// for their items, with j(n) the latest item that n shares:
 //   score(i) = sum over n of similarity(n) * max(0, 1 - .1 (j(n) + 1)) * [2^(-|pos_n(i) - pos_n(j)| / half-life)] *
 //   [idf(i)]
 // with idf(i) = log(sessions / sessions that have i).
@@ -36,7 +37,7 @@ struct SessionNeighbourOptions {
 // What is asked for.
 struct SessionQuery {
   absl::Span<const uint32_t> items;  // The session's, oldest first, repeats allowed; unknown ones are passed over.
-  int64_t now_unix_ms = 0;           // t
+  int64_t now_unix_ms = 0;           // For a SessionSearch that keeps lists.
   // Sessions that the index does not have. Null: none. The caller's EpochGuard is open.
   const LiveSessionIndex* live = nullptr;
   // Whose session it is among the live ones, and its time: it is no neighbour of itself. 0: not among them.
@@ -69,8 +70,6 @@ class SessionNeighbours {
   SessionNeighbours(const SessionIndex& index, const SessionNeighbourOptions& options);
 
   const SessionIndex& index() const { return index_; }
-  // What Next gives depends on now_unix_ms itself, not only on the sessions.
-  bool depends_on_now() const { return options_.session_half_life_seconds > 0; }
 
   // The best n items (n >= 1) with a score above 0, best first, ties by smaller item; what the session has may be among
   // them. Lies in `scratch` until its next use.
@@ -81,6 +80,9 @@ class SessionNeighbours {
   void FindStored(const SessionQuery& query, Scratch* scratch) const;
   void FindLive(const LiveSessionIndex& live, Scratch* scratch) const;
   void ChooseSessions(const SessionQuery& query, Scratch* scratch) const;
+  int64_t TimeOf(const Scratch::Found& one) const {
+    return one.number < index_.sessions() ? index_.session_times_unix_ms[one.number] : one.recency;
+  }
   void Vote(const SessionQuery& query, Scratch* scratch) const;
   void Vote(absl::Span<const uint32_t> items, float similarity, const SessionQuery& query, Scratch* scratch) const;
   // The votes into the list, without order; `scores` is cleared.

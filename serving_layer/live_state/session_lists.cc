@@ -28,8 +28,7 @@ absl::Span<const ScoredItem> SessionLists::Next(const SessionNeighbours& neighbo
   const uint64_t version = VersionOf(query, n);
   if (const Entry* const kept = memo_.Find(query.user, version)) {
     const int64_t age_ms = query.now_unix_ms - kept->made_unix_ms;
-    const bool same = kept->live_version == live_version && (age_ms == 0 || !neighbours.depends_on_now());
-    if (same || (age_ms >= 0 && age_ms < max_age_ms_)) {
+    if (kept->live_version == live_version || (age_ms >= 0 && age_ms < max_age_ms_)) {
       return kept->list;
     }
   }

@@ -84,18 +84,6 @@ TEST_F(SessionListsTest, ASessionThatChangedIsSearchedAnew) {
   EXPECT_EQ(Ask(lists, other), Search(other));
 }
 
-TEST_F(SessionListsTest, WhereAgesCountOnlyTheSameMomentIsTheSame) {
-  const SessionNeighbours by_age(none_.index(), {.session_half_life_seconds = 100});
-  const SessionLists lists({});
-  Act(1, {1, 2, 3});
-  Act(2, {4, 5});
-  for (const int64_t now : {int64_t{1'000}, int64_t{1'000}, int64_t{500'000}}) {
-    const auto list = by_age.Next(Query(session_, now), 10, &scratch_);
-    const std::vector<ScoredItem> expected(list.begin(), list.end());
-    EXPECT_THAT(lists.Next(by_age, Query(session_, now), 10, &scratch_), ElementsAreArray(expected));
-  }
-}
-
 TEST_F(SessionListsTest, NothingIsKeptWithoutMemory) {
   const SessionLists lists({.memory_budget_bytes = 0, .max_age = absl::Hours(1)});
   Act(1, {1, 2, 3});

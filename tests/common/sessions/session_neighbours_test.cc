@@ -64,13 +64,25 @@ TEST(SessionNeighboursTest, TheLatestItemsSayMost) {
   const SessionIndexArrays arrays = SessionIndexArrays::Build({{1, {0, 10}}, {2, {1, 11}}, {3, {2, 12}}}, 20, 10);
   const SessionNeighbours neighbours(arrays.index(), {.last_items = 2});
   SessionNeighbours::Scratch scratch;
-  EXPECT_THAT(Numbers(neighbours.Next({.items = {0, 1, 2}, .now_unix_ms = 3}, 4, &scratch)),
+  EXPECT_THAT(Numbers(neighbours.Next({.items = {0, 1, 2}}, 4, &scratch)),
               ElementsAre(2, 12, 1, 11));  // 0 is too long ago.
+}
+
+TEST(SessionNeighboursTest, AgesCountAmongTheSessionsHoweverLongAgoAllOfThemWere) {
+  constexpr int64_t kDayMs = 86'400'000;
+  const SessionIndexArrays arrays =
+      SessionIndexArrays::Build({{1'000, {0, 1}}, {1'000 + kDayMs, {0, 2}}, {1'000 + 2 * kDayMs, {0, 3}}}, 5, 10);
+  const SessionNeighbours neighbours(arrays.index(), {.session_half_life_seconds = 86'400, .by_idf = false});
+  SessionNeighbours::Scratch scratch;
+  const auto list = neighbours.Next({.items = {0}, .now_unix_ms = 10'000 * kDayMs}, 5, &scratch);
+  ASSERT_THAT(Numbers(list), ElementsAre(0, 3, 2, 1));
+  EXPECT_FLOAT_EQ(list[1].score, 2 * list[2].score);
+  EXPECT_FLOAT_EQ(list[2].score, 2 * list[3].score);
 }
 
 // The formula in the header, with maps and nothing clever.
 std::vector<ScoredItem> Plain(const SessionIndex& index, const SessionNeighbourOptions& options,
-                              const std::vector<uint32_t>& items, int64_t now) {
+                              const std::vector<uint32_t>& items) {
   std::vector<uint32_t> latest;
   for (size_t i = items.size(); i-- > 0 && latest.size() < options.last_items;) {
     if (std::count(latest.begin(), latest.end(), items[i]) == 0) latest.push_back(items[i]);
@@ -83,16 +95,17 @@ std::vector<ScoredItem> Plain(const SessionIndex& index, const SessionNeighbourO
   const auto missing = [&](uint32_t session) { return static_cast<std::ptrdiff_t>(index.ItemsOf(session).size()); };
   std::vector<std::pair<double, uint32_t>> similar;
   size_t recent = 0;
+  int64_t newest = 0;
   for (uint32_t session = index.sessions(); session-- > 0 && recent < options.recent_sessions;) {
     double similarity = 0;
     for (size_t j = 0; j < latest.size(); ++j) {
       similarity += has(session, latest[j]) < missing(session) ? (l - static_cast<double>(j)) / l : 0;
     }
     if (similarity > 0) {
-      ++recent;
+      newest = ++recent == 1 ? index.session_times_unix_ms[session] : newest;
       if (options.by_length) similarity /= std::sqrt(l * static_cast<double>(index.ItemsOf(session).size()));
       if (options.session_half_life_seconds > 0) {
-        similarity *= std::exp2(-static_cast<double>(now - index.session_times_unix_ms[session]) / 1000 /
+        similarity *= std::exp2(-static_cast<double>(newest - index.session_times_unix_ms[session]) / 1000 /
                                 options.session_half_life_seconds);
       }
       similar.emplace_back(similarity, session);
@@ -148,8 +161,8 @@ TEST(SessionNeighboursTest, IsTheFormulaOnRandomSessionsWhateverIsAskedFor) {
       for (uint64_t i = 0; i < 1 + random() % 6; ++i) {
         items.push_back(static_cast<uint32_t>(random() % 40));
       }
-      const auto list = neighbours.Next({.items = items, .now_unix_ms = 300 * 60'000}, 40, &scratch);
-      const auto plain = Plain(arrays.index(), options, items, 300 * 60'000);
+      const auto list = neighbours.Next({.items = items}, 40, &scratch);
+      const auto plain = Plain(arrays.index(), options, items);
       ASSERT_EQ(list.size(), plain.size()) << "case " << c << " query " << query;
       for (size_t i = 0; i < list.size(); ++i) {
         EXPECT_NEAR(list[i].score, plain[i].score, 1e-4 * plain[i].score) << "case " << c << " query " << query;
