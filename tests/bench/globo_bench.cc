@@ -1,98 +1,57 @@
 // What freshness is worth: the clicks of a news site (Globo.com, data/README.md) replayed in event-time order; a
 // twentieth of those of days 3 to 9 that continue a session are predicted from the session so far, from neighbours as
 // they are at that moment (the live session index) and as they were at the last hourly, 6-hourly and daily batch. The
-// visitor's own session is always as it is. In process: the index and the search that serving uses.
+// visitor's own session is always as it is.
 //
-// Settings are of an earlier prototype, which looked for them on the test days; --validation (day 2, live,
+//   freshness/globo_live_...    Through Publish, Kafka, the speed layer and serving (globo_served.h). Peer: in process.
+//   freshness/globo_batchN_...  In process: the index and the search that serving uses.
+//
+// Settings are of an earlier prototype, which looked for them on the test days; --validation (day 2, live, in process,
 // which opens no click of the test days) was run afterwards and agrees on the half-life.
 //
 // --smoke takes a synthetic site.
-#include <glog/logging.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdlib>
 #include <iostream>
-#include <memory>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "common/process/stop_signal.h"
 #include "common/sessions/live_session_index.h"
 #include "common/sessions/session_neighbours.h"
+#include "tests/bench/globo_clicks.h"
+#include "tests/bench/globo_served.h"
 #include "tests/bench/report.h"
 #include "tests/bench/top_n_split.h"
 
 namespace tributary::bench {
 namespace {
 
-constexpr int64_t kHourMs = 3'600'000;
-constexpr int64_t kDayMs = 24 * kHourMs;
-
-struct Click {
-  int64_t time_unix_ms = 0;
-  uint32_t session = 0;
-  uint32_t item = 0;
-};
-
-std::vector<Click> ReadClicks() {
-  const std::string text = ReadData("globo/clicks.csv.zst");
-  absl::flat_hash_map<absl::string_view, uint32_t> sessions, items;
-  std::vector<Click> clicks;
-  for (const absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
-    const std::vector<absl::string_view> fields = absl::StrSplit(line, ',');
-    Click click;
-    if (!absl::SimpleAtoi(fields[5], &click.time_unix_ms)) continue;   // The header.
-    click.session = sessions.try_emplace(fields[1], static_cast<uint32_t>(sessions.size())).first->second;
-    click.item = items.try_emplace(fields[4], static_cast<uint32_t>(items.size())).first->second;
-    clicks.push_back(click);
-  }
-  return clicks;
-}
-
-// Ten days of a site whose articles live for a day and a half.
-std::vector<Click> Synthetic() {
-  std::mt19937_64 random(1);
-  std::vector<Click> clicks;
-  for (uint32_t s = 0; s < 8'000; ++s) {
-    const int64_t begin = static_cast<int64_t>(random() % static_cast<uint64_t>(10 * kDayMs));
-    for (uint32_t i = 0; i < 2 + s % 4; ++i) {
-      const int64_t time = begin + i * int64_t{30'000};
-      clicks.push_back({time, s, static_cast<uint32_t>(time / (36 * kHourMs) * 20 + static_cast<int64_t>(random() % 20))});
-    }
-  }
-  std::stable_sort(clicks.begin(), clicks.end(),
-                   [](const Click& a, const Click& b) { return a.time_unix_ms < b.time_unix_ms; });
-  return clicks;
-}
-
-struct Days {
-  int64_t first = 0, last = 0;   // From 1.
-};
-
-struct Figures {
-  double hit_rate = 0, mrr = 0;
-  int64_t places = 0;
+struct Replayed {
+  Ranks ranks;
   double query_us = 0, update_us = 0;
 };
 
+std::string NameOf(int64_t batch_ms) {
+  return batch_ms == 0 ? "now" : absl::StrFormat("each full %d h", batch_ms / kHourMs);
+}
+
 // Neighbours as of the last multiple of `batch_ms`; 0: of now.
-Figures Replay(const std::vector<Click>& clicks, int64_t batch_ms, const Days& days, const SessionNeighbourOptions& options) {
+Replayed Replay(const std::vector<Click>& clicks, int64_t batch_ms, const std::vector<bool>& chosen,
+                const SessionNeighbourOptions& options) {
   const SessionIndexArrays none;
   LiveSessionIndex index({.memory_budget_bytes = int64_t{4} << 30, .sessions_per_item = options.recent_sessions},
                          none.index());
   const SessionNeighbours neighbours(none.index(), options);
   SessionNeighbours::Scratch scratch;
-  absl::flat_hash_map<uint32_t, std::vector<std::pair<int64_t, uint32_t>>> sessions;   // So far: time, item.
-  std::vector<uint32_t> waiting;                                                     // Sessions that the index lacks.
-  Figures figures;
+  absl::flat_hash_map<uint32_t, std::vector<std::pair<int64_t, uint32_t>>> sessions;  // So far: time, item.
+  std::vector<uint32_t> waiting;                                                      // Sessions that the index lacks.
+  Replayed replayed;
   absl::Duration asking, updating;
   int64_t updates = 0;
   const auto update = [&](uint32_t number) {
@@ -114,12 +73,10 @@ Figures Replay(const std::vector<Click>& clicks, int64_t batch_ms, const Days& d
     updating += absl::Now() - begin;
     ++updates;
   };
-  std::mt19937_64 random(1);
-  const int64_t start = clicks.front().time_unix_ms;
   int64_t batch = 0;
-  for (const Click& click : clicks) {
-    const int64_t day = (click.time_unix_ms - start) / kDayMs + 1;
-    if (day > days.last) break;
+  const auto last = static_cast<size_t>(std::find(chosen.rbegin(), chosen.rend(), true).base() - chosen.begin());
+  for (size_t at = 0; at < last; ++at) {
+    const Click& click = clicks[at];
     if (batch_ms > 0 && click.time_unix_ms / batch_ms > batch) {
       batch = click.time_unix_ms / batch_ms;
       for (const uint32_t number : waiting) update(number);
@@ -127,29 +84,24 @@ Figures Replay(const std::vector<Click>& clicks, int64_t batch_ms, const Days& d
       index.Reclaim();
     }
     auto& so_far = sessions[click.session];
-    const bool asked = day >= days.first && !so_far.empty() && random() % 20 == 0;
-    if (asked) {
+    if (chosen[at]) {
       std::vector<uint32_t> items;
       for (const auto& [time, item] : so_far) items.push_back(item);
       const absl::Time begin = absl::Now();
-      const absl::Span<const ScoredItem> next =
-          neighbours.Next({.items = items,
-                           .now_unix_ms = click.time_unix_ms,
-                           .live = &index,
-                           .user = click.session + uint64_t{1},
-                           .session_time_unix_ms = so_far.back().first},
-                          kListLength + items.size(), &scratch);
+      const absl::Span<const ScoredItem> next = neighbours.Next({.items = items,
+                                                                 .now_unix_ms = click.time_unix_ms,
+                                                                 .live = &index,
+                                                                 .user = click.session + uint64_t{1},
+                                                                 .session_time_unix_ms = so_far.back().first},
+                                                                kListLength + items.size(), &scratch);
       asking += absl::Now() - begin;
-      ++figures.places;
-      size_t rank = 0;
+      uint32_t rank = 0, found = 0;
       for (const ScoredItem& scored : next) {
-        if (std::find(items.begin(), items.end(), Value(scored.item)) != items.end()) continue;   // Read.
+        if (std::find(items.begin(), items.end(), Value(scored.item)) != items.end()) continue;  // Read.
         if (++rank > kListLength) break;
-        if (Value(scored.item) == click.item) {
-          figures.hit_rate += 1;
-          figures.mrr += 1 / static_cast<double>(rank);
-        }
+        if (Value(scored.item) == click.item) found = rank;
       }
+      replayed.ranks.ranks.push_back(found);
     }
     so_far.emplace_back(click.time_unix_ms, click.item);
     if (batch_ms > 0) {
@@ -158,17 +110,52 @@ Figures Replay(const std::vector<Click>& clicks, int64_t batch_ms, const Days& d
       update(click.session);
     }
   }
-  const auto places = static_cast<double>(std::max<int64_t>(1, figures.places));
-  figures.hit_rate /= places;
-  figures.mrr /= places;
-  figures.query_us = absl::ToDoubleMicroseconds(asking) / places;
-  figures.update_us = absl::ToDoubleMicroseconds(updating) / static_cast<double>(std::max<int64_t>(1, updates));
-  std::cerr << absl::StrFormat("neighbours as of %-14s HR@20 %.4f MRR@20 %.4f  (%d places, %.1f us a query, %.1f us an "
-                               "update, %d sessions, %.0f MB)\n",
-                               batch_ms == 0 ? "now" : absl::StrFormat("every %d h", batch_ms / kHourMs), figures.hit_rate,
-                               figures.mrr, figures.places, figures.query_us, figures.update_us, index.size(),
-                               static_cast<double>(index.bytes()) / 1e6);
-  return figures;
+  const auto places = static_cast<double>(std::max<size_t>(1, replayed.ranks.ranks.size()));
+  replayed.query_us = absl::ToDoubleMicroseconds(asking) / places;
+  replayed.update_us = absl::ToDoubleMicroseconds(updating) / static_cast<double>(std::max<int64_t>(1, updates));
+  std::cerr << absl::StrFormat(
+      "in process, %s: %.0f places, %.1f us a query, %.1f us an update, %d sessions, %.0f MB\n", NameOf(batch_ms),
+      places, replayed.query_us, replayed.update_us, index.size(), static_cast<double>(index.bytes()) / 1e6);
+  return replayed;
+}
+
+void PrintRow(const std::string& neighbours, const std::string& way, const Ranks& ranks) {
+  std::cerr << absl::StrFormat("%-20s  %-40s  %.4f  %.4f\n", neighbours, way, ranks.HitRate(), ranks.Mrr());
+}
+
+void Run(const std::vector<Click>& clicks, int64_t last_day, const SessionNeighbourOptions& options) {
+  const std::vector<bool> chosen = ChoosePlaces(clicks, {3, last_day});
+  Report report("freshness");
+  const auto add = [&](const std::string& name, const Ranks& ranks) {
+    report.Add(absl::StrFormat("globo_%s_hr_at_20", name), ranks.HitRate(), "ratio");
+    report.Add(absl::StrFormat("globo_%s_mrr_at_20", name), ranks.Mrr(), "ratio");
+  };
+  const Replayed live = Replay(clicks, 0, chosen, options);
+  report.Add("globo_live_query_us", live.query_us, "us");
+  report.Add("globo_live_update_us", live.update_us, "us");
+  std::vector<std::pair<int64_t, Ranks>> batches;
+  for (const auto& [name, batch_ms] : {std::pair("batch1h", kHourMs), {"batch6h", 6 * kHourMs}, {"batch24h", kDayMs}}) {
+    batches.emplace_back(batch_ms, Replay(clicks, batch_ms, chosen, options).ranks);
+    add(name, batches.back().second);
+  }
+  const Ranks served = ReplayServed(clicks, chosen, options);
+  const Ranks& alone = live.ranks;
+  report.Add("globo_live_hr_at_20", served.HitRate(), "ratio", "in_process", alone.HitRate());
+  report.Add("globo_live_mrr_at_20", served.Mrr(), "ratio", "in_process", alone.Mrr());
+
+  int64_t same = 0, only_served = 0, only_alone = 0;
+  for (size_t i = 0; i < served.ranks.size(); ++i) {
+    same += served.ranks[i] == alone.ranks[i] ? 1 : 0;
+    only_served += served.ranks[i] > 0 && alone.ranks[i] == 0 ? 1 : 0;
+    only_alone += served.ranks[i] == 0 && alone.ranks[i] > 0 ? 1 : 0;
+  }
+  std::cerr << absl::StrFormat(
+      "of %d places %d have the same rank served as in process; %d are hit served alone, %d in "
+      "process alone\n\n%-20s  %-40s  %6s  %6s\n",
+      served.ranks.size(), same, only_served, only_alone, "neighbours as of", "measured", "HR@20", "MRR@20");
+  PrintRow(NameOf(0), "through Kafka, speed layer and serving", served);
+  PrintRow(NameOf(0), "in process", alone);
+  for (const auto& [batch_ms, ranks] : batches) PrintRow(NameOf(batch_ms), "in process", ranks);
 }
 
 }  // namespace
@@ -176,14 +163,16 @@ Figures Replay(const std::vector<Click>& clicks, int64_t batch_ms, const Days& d
 
 int main(int argc, char** argv) {
   using namespace tributary::bench;
-  google::InitGoogleLogging(argv[0]);
+  tributary::InitLogging(argv[0]);
   bool smoke = false, validation = false;
+  int64_t last_day = 9;
   tributary::SessionNeighbourOptions options;
   options.session_half_life_seconds = 7'200;
   options.last_items = 2;
   options.neighbours = 500;
   CLI::App app("What freshness is worth on a news site.");
   app.add_flag("--validation", validation, "On days 1 and 2, live alone");
+  app.add_option("--last-day", last_day, "Of those that are predicted")->check(CLI::Range(3, 9))->capture_default_str();
   app.add_option("-m", options.recent_sessions)->capture_default_str();
   app.add_option("-k", options.neighbours)->capture_default_str();
   app.add_option("-l", options.last_items)->capture_default_str();
@@ -193,21 +182,12 @@ int main(int argc, char** argv) {
   app.add_option("--idf", options.by_idf)->capture_default_str();
   app.add_flag("--smoke", smoke, "A short run on a synthetic site");
   CLI11_PARSE(app, argc, argv);
-  const std::vector<Click> clicks = smoke ? Synthetic() : ReadClicks();
+  const std::vector<Click> clicks = smoke ? SyntheticNews() : ReadGlobo();
   if (validation) {
-    Replay(clicks, 0, {2, 2}, options);
+    const Ranks ranks = Replay(clicks, 0, ChoosePlaces(clicks, {2, 2}), options).ranks;
+    PrintRow("now", "in process, day 2", ranks);
     return 0;
   }
-  Report report("freshness");
-  for (const auto& [name, batch_ms] :
-       {std::pair("live", int64_t{0}), {"batch1h", kHourMs}, {"batch6h", 6 * kHourMs}, {"batch24h", kDayMs}}) {
-    const Figures figures = Replay(clicks, batch_ms, {3, 9}, options);
-    report.Add(absl::StrFormat("globo_%s_hr_at_20", name), figures.hit_rate, "ratio");
-    report.Add(absl::StrFormat("globo_%s_mrr_at_20", name), figures.mrr, "ratio");
-    if (batch_ms == 0) {
-      report.Add("globo_live_query_us", figures.query_us, "us");
-      report.Add("globo_live_update_us", figures.update_us, "us");
-    }
-  }
+  Run(clicks, last_day, options);
   return 0;
 }

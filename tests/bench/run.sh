@@ -11,6 +11,7 @@ peer_value, ratio}; the same goes to build/bench/NAME.jsonl. With --smoke the ru
 checked: at least one line, every value a number above 0.
 
 `freshness` starts its Kafka with the optimising compiler, a heap of 2 GiB and its log in TMPDIR (default /dev/shm).
+`globo` is measured in process and through a Kafka that is run like that, but with its log on disk.
 `speed` is measured beside Kafka Streams, which the first run gets with Maven into build/bench/kafka_streams; its Kafka is
 run like that of `freshness`, but with its log on disk.
 `training` and `batch` are measured beside implicit: the first run puts tests/bench/peers/requirements.txt into build/bench/peers.
@@ -43,7 +44,7 @@ if [[ -z ${TRIBUTARY_DATA:-} && -d ../shared/data ]]; then
 fi
 mkdir -p build/bench
 # Latency through a broker as it is run for load: compiled code, rare collections, a log on no disk that others write to.
-if [[ $name == freshness || $name == speed ]] && ! ((smoke)); then
+if [[ $name == freshness || $name == globo || $name == speed ]] && ! ((smoke)); then
   export TRIBUTARY_KAFKA_JAVA_OPTS=${TRIBUTARY_KAFKA_JAVA_OPTS-} TRIBUTARY_KAFKA_HEAP=${TRIBUTARY_KAFKA_HEAP:-2g}
   if [[ $name == freshness && -z ${TMPDIR:-} && -w /dev/shm ]]; then export TMPDIR=/dev/shm; fi
 fi

@@ -109,7 +109,7 @@ bool Process::Running() {
 
 std::string Process::Log() const { return ReadText(log_path_); }
 
-Installation::Installation(const std::string& name, int partitions, int checkpoint_ms)
+Installation::Installation(const std::string& name, int partitions, int checkpoint_ms, int segment_size)
     : dir_("tributary-" + name) {
   std::filesystem::create_directory(dir_.Join("snapshots"));
   std::filesystem::create_directory(dir_.Join("history"));
@@ -117,7 +117,7 @@ Installation::Installation(const std::string& name, int partitions, int checkpoi
   config_path_ = dir_.Join("tributary.textproto");
   std::ofstream(config_path_) << "kafka { brokers: '" << kafka_.config().brokers() << "' topic_prefix: '"
                               << kafka_.config().topic_prefix()
-                              << "' partitions: " << partitions << " segment_size: 64 }\n"
+                              << "' partitions: " << partitions << " segment_size: " << segment_size << " }\n"
                               << "storage { snapshots_dir: '" << dir_.Join("snapshots") << "' history_dir: '"
                               << dir_.Join("history") << "' }\n"
                               << "batch { ials { dimensions: 16 epochs: 3 } retire_grace_seconds: 0 }\n"
@@ -163,9 +163,10 @@ std::unique_ptr<Process> Installation::StartSpeed(const std::string& instance,
   return std::make_unique<Process>(command, dir_.Join(instance + ".log"));
 }
 
-std::unique_ptr<Process> Installation::StartServing() {
-  auto process = std::make_unique<Process>(
-      std::vector<std::string>{Binary("tributary-serving"), "--config", config_path_}, dir_.Join("serving.log"));
+std::unique_ptr<Process> Installation::StartServing(const std::vector<std::string>& arguments) {
+  std::vector<std::string> command = {Binary("tributary-serving"), "--config", config_path_};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  auto process = std::make_unique<Process>(command, dir_.Join("serving.log"));
   Connect();
   Await("serving answers", [&] {
     CHECK(process->Running()) << process->Log();

@@ -51,7 +51,7 @@ class Installation {
  public:
   // `name` is part of the folder's name. Creates the topics with `partitions` partitions of `events`. Checkpoints come more
   // often than by default, so that tests have many of them.
-  explicit Installation(const std::string& name, int partitions = 3, int checkpoint_ms = 50);
+  explicit Installation(const std::string& name, int partitions = 3, int checkpoint_ms = 50, int segment_size = 64);
   ~Installation();
 
   const std::string& config_path() const { return config_path_; }
@@ -70,7 +70,7 @@ class Installation {
   std::unique_ptr<Process> StartSpeed(const std::string& instance = "speed-0",
                                       const std::vector<std::string>& arguments = {});
   // Starts serving and waits until it answers.
-  std::unique_ptr<Process> StartServing();
+  std::unique_ptr<Process> StartServing(const std::vector<std::string>& arguments = {});
 
   v1::RecommendationService::Stub& recommendations() { return *recommendations_; }
   v1::EventService::Stub& events() { return *events_; }
