@@ -29,7 +29,7 @@ class SwapRulesTest : public ::testing::Test {
       follower_.WatchLog();
       EXPECT_TRUE(follower_.RunOnce().ok());
     }
-    EXPECT_TRUE(snapshots_.RunOnce().ok());
+    EXPECT_TRUE(snapshots_.RunOnce(/*floor_known=*/true).ok());
   }
   absl::Status Recommend(const std::string& user) const {
     v1::RecommendRequest request;
