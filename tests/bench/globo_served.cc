@@ -111,7 +111,7 @@ Ranks ReplayServed(const std::vector<Click>& clicks, const std::vector<bool>& ch
   const absl::Time begin = absl::Now();
   const Times times(clicks, begin);
   const auto serving = installation.StartServing(
-      {"--set", "serving { live_sessions_bytes: 1073741824 }", "--set",
+      {"--set", "serving { live_sessions_bytes: 1073741824 max_queue_ms: 60000 }", "--set",
        absl::StrFormat("merge { session_neighbours { recent_sessions: %d neighbours: %d last_items: %d by_length: %d "
                        "session_half_life_seconds: %g item_half_life_places: %g by_idf: %d } }",
                        options.recent_sessions, options.neighbours, options.last_items, options.by_length,

@@ -420,7 +420,7 @@ int main(int argc, char** argv) {
     options.rates = {100};
     options.held_ms = 60'000;   // That it runs is what is looked at, on whatever machine.
     options.starts = 1;
-    options.between_swaps = absl::Milliseconds(400);
+    options.between_swaps = absl::Seconds(3);
   }
   return Main(options);
 }
