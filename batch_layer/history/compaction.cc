@@ -44,13 +44,14 @@ std::vector<std::vector<int>> PlanCompaction(const v1::HistoryManifest& manifest
   }
   std::vector<std::vector<int>> groups;
   Group group;
-  int32_t partition = 0;
+  std::pair<int32_t, int64_t> place = {0, 0};       // Partition and span.
   for (const auto& [position, i] : in_order) {
     const v1::HistorySegment& segment = manifest.segments(i);
     const bool small = segment.size_bytes() < limits.file_bytes / 2;
-    if (position.first != partition || !small) {
+    const std::pair of_segment = {position.first, limits.span_ms > 0 ? segment.record_time_unix_ms() / limits.span_ms : 0};
+    if (of_segment != place || !small) {
       group.Close(limits.min_files, &groups);
-      partition = position.first;
+      place = of_segment;
     }
     if (small) {
       group.Add(i, segment);

@@ -27,7 +27,8 @@
 // The person is left as a digest with T in the manifest's list `forgotten`, which is written before any file is. From then
 // on imports of older events take the person out as they come in. Acceptance of later events must stay a function of the log
 // alone, so an event of a topic stays as it is while its id may still refuse a repeat: until its partition has gone on for
-// 24 h of record time, or has been silent for a week.
+// 24 h of record time, or has been silent for a week: nothing came since the history's end, which is then the end of the log,
+// too. (A record that waits in an open transaction, or for the next run, follows as soon as its own time says.)
 namespace tributary::batch {
 
 inline constexpr int64_t kSilentPartitionMs = 7LL * 24 * 3600 * 1000;

@@ -5,12 +5,14 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "batch_layer/history/compaction.h"
 #include "common/event/event.h"
@@ -102,6 +104,13 @@ struct ForgetReport {
 };
 std::string Describe(const ForgetReport& report);
 
+struct ExpiryReport {
+  int64_t files = 0;                 // Were removed,
+  int64_t events = 0;                // with so many events
+  int64_t bytes = 0;                 // in so many bytes.
+};
+std::string Describe(const ExpiryReport& report);
+
 struct HistoryOptions {
   std::string dir;                   // Created when missing.
   std::string events_topic;
@@ -144,9 +153,16 @@ class History {
 
   // Lists the users of all FORGET events, and takes the person out of what they hide (forgotten_users.h says what that
   // means, and what waits). First the list is durable, then one file after the other is replaced as Compact does it; the
-  // next call goes on where one was killed. Reads each new file once, all files when a user is newly listed. `now_unix_ms`:
-  // of the machine; tells partitions that are silent. Cancelled: `stopped`, asked between files.
-  virtual absl::StatusOr<ForgetReport> Forget(int64_t now_unix_ms, const std::function<bool()>& stopped) = 0;
+  // next call goes on where one was killed. Reads each new file once, all files when a user is newly listed. `exhausted`:
+  // partitions of which the topic held nothing more when it was last looked at; only they can be silent, as of `now_unix_ms`
+  // of the machine. Cancelled: `stopped`, asked between files.
+  virtual absl::StatusOr<ForgetReport> Forget(const std::set<PartitionId>& exhausted, int64_t now_unix_ms,
+                                              const std::function<bool()>& stopped) = 0;
+
+  // Removes the files that ExpiredSegments (expiry.h) names; their ranges stay as ranges without events, so that every
+  // partition ends where it did and no import is taken twice. The manifest that no longer names them is durable before they
+  // go. Call it after Forget: a file with a FORGET that is not listed stays.
+  virtual absl::StatusOr<ExpiryReport> RemoveExpired(absl::Duration keep, absl::Time now) = 0;
 
   // Items derived from an import, by item id.
   virtual absl::StatusOr<std::vector<v1::Item>> ReadImportItems(int64_t ordinal) const = 0;

@@ -2,15 +2,14 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
 #include <map>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
-#include "batch_layer/history/history.h"
 #include "common/event/user_digest.h"
-#include "common/ids/ids.h"
 #include "common/status/status_macros.h"
 #include "glog/logging.h"
 
@@ -99,6 +98,22 @@ absl::StatusOr<v1::HistoryManifest> HistoryManifestFromJson(const std::string& j
   }
   TRIBUTARY_RETURN_IF_ERROR(Check(manifest));
   return manifest;
+}
+
+PartitionEnd EndOf(const v1::HistoryManifest& manifest, PartitionId partition) {
+  PartitionEnd end;
+  for (const v1::HistorySegment& segment : manifest.segments()) {
+    if (segment.partition() == Value(partition)) {
+      end.offset = std::max(end.offset, Offset{segment.end_offset()});
+      end.record_time_unix_ms = std::max(end.record_time_unix_ms, segment.record_time_unix_ms());
+    }
+  }
+  for (const v1::HistoryGap& gap : manifest.gaps()) {
+    if (gap.partition() == Value(partition)) {
+      end.offset = std::max(end.offset, Offset{gap.end_offset()});
+    }
+  }
+  return end;
 }
 
 std::string HistoryManifestToJson(const v1::HistoryManifest& manifest) {

@@ -4,6 +4,8 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "batch_layer/history/history.h"
+#include "common/ids/ids.h"
 #include "tributary/v1/history.pb.h"
 
 namespace tributary::batch {
@@ -13,6 +15,9 @@ namespace tributary::batch {
 // DataLoss: damaged, the message says what; FailedPrecondition: a newer format. Unknown fields are passed over: the
 // version tells whether they matter.
 absl::StatusOr<v1::HistoryManifest> HistoryManifestFromJson(const std::string& json);
+// Where a partition ends; offset 0 for one that the manifest does not know.
+PartitionEnd EndOf(const v1::HistoryManifest& manifest, PartitionId partition);
+
 std::string HistoryManifestToJson(const v1::HistoryManifest& manifest);
 
 }  // namespace tributary::batch

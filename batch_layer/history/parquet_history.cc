@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "batch_layer/history/catalogue_file.h"
+#include "batch_layer/history/expiry.h"
 #include "batch_layer/history/files.h"
 #include "batch_layer/history/forgotten_users.h"
 #include "batch_layer/history/history.h"
@@ -46,7 +47,8 @@ std::string RewrittenName(int64_t rewrite, const v1::HistorySegment& segment) {
                          segment.begin_offset(), segment.end_offset());
 }
 
-// Writes the events of one segment, and keeps what the manifest says of them.
+// Writes the events of one segment, and keeps what the manifest says of them. The record time of a topic's segment may be
+// later than that of its last accepted event, and stays so.
 class SegmentWriter {
  public:
   SegmentWriter(ParquetWriter& file, v1::HistorySegment* segment) : file_(file), segment_(segment) {
@@ -55,6 +57,7 @@ class SegmentWriter {
   }
   absl::Status Append(const HistoryEvent& row) {
     segment_->set_events(segment_->events() + 1);
+    segment_->set_record_time_unix_ms(std::max(segment_->record_time_unix_ms(), row.record_time_unix_ms));
     if (IsForget(row.event)) {
       segment_->set_forgets_listed(false);
     }
@@ -75,14 +78,16 @@ class ParquetHistory final : public History {
   absl::Status Initialize();
 
   const v1::HistoryManifest& manifest() const override { return manifest_; }
-  PartitionEnd End(PartitionId partition) const override;
+  PartitionEnd End(PartitionId partition) const override { return EndOf(manifest_, partition); }
   bool HasImport(uint64_t xxh64) const override;
   absl::Status Append(const HistoryRange& range) override;
   absl::Status RecordGap(PartitionId partition, Offset to) override;
   absl::StatusOr<std::unique_ptr<HistoryImport>> BeginImport(uint64_t xxh64, const std::string& name) override;
   absl::Status Scan(const HistoryScan& scan, const std::function<absl::Status(const HistoryEvent&)>& visit) override;
   absl::StatusOr<CompactionReport> Compact(const CompactionLimits& limits, const std::function<bool()>& stopped) override;
-  absl::StatusOr<ForgetReport> Forget(int64_t now_unix_ms, const std::function<bool()>& stopped) override;
+  absl::StatusOr<ForgetReport> Forget(const std::set<PartitionId>& exhausted, int64_t now_unix_ms,
+                                      const std::function<bool()>& stopped) override;
+  absl::StatusOr<ExpiryReport> RemoveExpired(absl::Duration keep, absl::Time now) override;
   absl::StatusOr<std::vector<v1::Item>> ReadImportItems(int64_t ordinal) const override;
   absl::StatusOr<std::string> PutCatalogue(absl::Span<const v1::CatalogueEntry> entries) override;
   absl::StatusOr<std::vector<v1::CatalogueEntry>> ReadCatalogue(const std::string& file) const override;
@@ -102,13 +107,15 @@ class ParquetHistory final : public History {
   absl::Status Verify(const v1::HistorySegment& segment);
   // Puts one new file in the place of the segments `group`, then deletes theirs.
   absl::Status Merge(const std::vector<int>& group, CompactionReport* report);
-  // Makes `next` the manifest, which names the file `added` in place of `gone`; then deletes these, or at the next Open.
+  // Makes `next` the manifest, which names the file `added` in place of `gone`; then deletes these.
   absl::Status ReplaceFiles(v1::HistoryManifest next, const std::string& added, const std::vector<std::string>& gone);
+  // Files that the manifest no longer names. What cannot be deleted now is at the next Open.
+  void Delete(const std::vector<std::string>& files);
   absl::Status ReadSegment(const v1::HistorySegment& segment, const HistoryColumns& columns,
                            const std::function<absl::Status(const HistoryEvent&)>& visit);
   absl::Status ListForgets(ForgetReport* report);
   // Events of a partition with a record time below this need their person no more.
-  int64_t DueBelow(PartitionId partition, int64_t now_unix_ms) const;
+  int64_t DueBelow(PartitionId partition, const std::set<PartitionId>& exhausted, int64_t now_unix_ms) const;
 
   const HistoryOptions options_;
   std::unique_ptr<FileLock> lock_;
@@ -319,22 +326,6 @@ absl::Status ParquetHistory::WriteSegment(const std::string& file,
   return status;
 }
 
-PartitionEnd ParquetHistory::End(PartitionId partition) const {
-  PartitionEnd end;
-  for (const v1::HistorySegment& segment : manifest_.segments()) {
-    if (segment.partition() == Value(partition)) {
-      end.offset = std::max(end.offset, Offset{segment.end_offset()});
-      end.record_time_unix_ms = std::max(end.record_time_unix_ms, segment.record_time_unix_ms());
-    }
-  }
-  for (const v1::HistoryGap& gap : manifest_.gaps()) {
-    if (gap.partition() == Value(partition)) {
-      end.offset = std::max(end.offset, Offset{gap.end_offset()});
-    }
-  }
-  return end;
-}
-
 bool ParquetHistory::HasImport(uint64_t xxh64) const {
   return std::any_of(manifest_.imports().begin(), manifest_.imports().end(),
                      [xxh64](const v1::ImportedFile& file) { return file.xxh64() == xxh64; });
@@ -513,13 +504,17 @@ absl::Status ParquetHistory::ReplaceFiles(v1::HistoryManifest next, const std::s
     ::unlink(Path(added).c_str());
     return status;
   }
-  for (const std::string& file : gone) {
+  Delete(gone);
+  return absl::OkStatus();
+}
+
+void ParquetHistory::Delete(const std::vector<std::string>& files) {
+  for (const std::string& file : files) {
     verified_.erase(file);
     if (::unlink(Path(file).c_str()) != 0) {
       PLOG(WARNING) << "history: an old file cannot be removed yet: " << Path(file);
     }
   }
-  return absl::OkStatus();
 }
 
 // Of a segment with a file: its events, and as many as the manifest says.
@@ -537,7 +532,8 @@ absl::Status ParquetHistory::ReadSegment(const v1::HistorySegment& segment, cons
                                                 " events=", events, " expected=", segment.events()));
 }
 
-absl::StatusOr<ForgetReport> ParquetHistory::Forget(int64_t now_unix_ms, const std::function<bool()>& stopped) {
+absl::StatusOr<ForgetReport> ParquetHistory::Forget(const std::set<PartitionId>& exhausted, int64_t now_unix_ms,
+                                                    const std::function<bool()>& stopped) {
   ForgetReport report;
   TRIBUTARY_RETURN_IF_ERROR(ListForgets(&report));
   ForgottenUsers forgotten(manifest_);
@@ -552,7 +548,7 @@ absl::StatusOr<ForgetReport> ParquetHistory::Forget(int64_t now_unix_ms, const s
     if (stopped()) {
       return absl::CancelledError("stopped while taking forgotten users out of the history");
     }
-    const int64_t due_below = DueBelow(PartitionId{segment.partition()}, now_unix_ms);
+    const int64_t due_below = DueBelow(PartitionId{segment.partition()}, exhausted, now_unix_ms);
     int64_t due = 0, waiting = 0;
     HistoryColumns users;
     users.user_id = true;
@@ -630,10 +626,57 @@ absl::Status ParquetHistory::ListForgets(ForgetReport* report) {
   return changed ? Replace(std::move(next)) : absl::OkStatus();
 }
 
-int64_t ParquetHistory::DueBelow(PartitionId partition, int64_t now_unix_ms) const {
+int64_t ParquetHistory::DueBelow(PartitionId partition, const std::set<PartitionId>& exhausted,
+                                 int64_t now_unix_ms) const {
   const int64_t end = End(partition).record_time_unix_ms;
-  const bool silent = now_unix_ms - end > kSilentPartitionMs;
+  const bool silent = exhausted.count(partition) > 0 && now_unix_ms - end > kSilentPartitionMs;
   return partition == kImportPartition || silent ? std::numeric_limits<int64_t>::max() : end - kDedupWindowMs;
+}
+
+absl::StatusOr<ExpiryReport> ParquetHistory::RemoveExpired(absl::Duration keep, absl::Time now) {
+  v1::HistoryManifest timed = manifest_;
+  for (v1::HistorySegment& segment : *timed.mutable_segments()) {
+    if (segment.record_time_unix_ms() == 0 && !segment.file().empty()) {     // An import by an older build.
+      TRIBUTARY_RETURN_IF_ERROR(ReadSegment(segment, HistoryColumns(), [&segment](const HistoryEvent& row) {
+        segment.set_record_time_unix_ms(std::max(segment.record_time_unix_ms(), row.record_time_unix_ms));
+        return absl::OkStatus();
+      }));
+    }
+  }
+  const std::vector<int> expired = ExpiredSegments(timed, keep, now);
+  ExpiryReport report;
+  if (expired.empty()) {
+    return report;
+  }
+  std::vector<std::string> gone;
+  for (const int i : expired) {
+    v1::HistorySegment& segment = *timed.mutable_segments(i);
+    ++report.files;
+    report.events += segment.events();
+    report.bytes += segment.size_bytes();
+    gone.push_back(segment.file());
+    segment.clear_file();
+    segment.clear_size_bytes();
+    segment.clear_xxh64();
+    segment.clear_events();
+  }
+  v1::HistoryManifest next = timed;
+  next.clear_segments();
+  std::map<int32_t, v1::HistorySegment*> last;     // By partition.
+  for (v1::HistorySegment& segment : *timed.mutable_segments()) {
+    v1::HistorySegment*& before = last[segment.partition()];
+    if (before != nullptr && before->file().empty() && segment.file().empty() &&
+        before->end_offset() == segment.begin_offset()) {
+      before->set_end_offset(segment.end_offset());
+      before->set_record_time_unix_ms(std::max(before->record_time_unix_ms(), segment.record_time_unix_ms()));
+    } else {
+      before = next.add_segments();
+      *before = std::move(segment);
+    }
+  }
+  TRIBUTARY_RETURN_IF_ERROR(Replace(std::move(next)));
+  Delete(gone);
+  return report;
 }
 
 absl::StatusOr<std::vector<v1::Item>> ParquetHistory::ReadImportItems(int64_t ordinal) const {
@@ -672,6 +715,11 @@ absl::StatusOr<std::vector<v1::CatalogueEntry>> ParquetHistory::ReadCatalogue(co
 std::string Describe(const ForgetReport& report) {
   return absl::StrFormat("%d users newly forgotten, %d events without them now, %d wait for their ids to expire",
                          report.users, report.events, report.waiting);
+}
+
+std::string Describe(const ExpiryReport& report) {
+  return absl::StrFormat("%d files with %d events removed, %.1f MiB", report.files, report.events,
+                         static_cast<double>(report.bytes) / (1 << 20));
 }
 
 std::string Describe(const CompactionReport& report) {

@@ -127,6 +127,9 @@ absl::StatusOr<std::vector<PartitionReport>> ReadKafkaRange(EventLog& log, const
     report.begin = std::max(known.offset, range.begin);
     report.lost = Value(report.begin) - Value(known.offset);
     report.end = std::max(range.end, report.begin);
+    TRIBUTARY_ASSIGN_OR_RETURN(const OffsetRange whole,
+                               log.Offsets({options.topic, report.partition}, Isolation::kUncommitted));
+    report.exhausted = whole.end <= report.end;
   }
   for (const v1::HistorySegment& segment : history.manifest().segments()) {
     if (segment.partition() >= partitions) {

@@ -30,6 +30,7 @@ struct PartitionReport {
   PartitionId partition{};
   Offset begin{};                  // Where this run began to read.
   Offset end{};                    // The last stable offset when the run started: W of the snapshot.
+  bool exhausted = false;          // Nothing followed it then, in open transactions neither.
   int64_t accepted = 0;
   int64_t rejected = 0;            // The speed layer dead-letters them.
   int64_t duplicates = 0;

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -35,6 +36,8 @@ namespace tributary::batch {
 namespace {
 
 constexpr int64_t kPreviousCacheBytes = int64_t{32} << 20;
+constexpr int64_t kDayMs = 24 * 3'600'000;
+constexpr int64_t kSpansOfRetention = 8;      // A merged file keeps its oldest event at most so much longer.
 
 void SetTime(int64_t unix_ms, google::protobuf::Timestamp* timestamp) {
   const int64_t seconds = unix_ms >= 0 ? unix_ms / 1000 : -((999 - unix_ms) / 1000);
@@ -54,6 +57,9 @@ std::string ConfigDigest(const v1::Config& config) {
   relevant.mutable_batch()->clear_retire_grace_seconds();
   relevant.mutable_batch()->clear_gate();
   relevant.mutable_batch()->clear_history();
+  if (const int32_t days = config.batch().history().retention_days(); days > 0) {
+    relevant.mutable_batch()->mutable_history()->set_retention_days(days);
+  }
   relevant.mutable_batch()->clear_memory_budget_bytes();
   *relevant.mutable_merge() = config.merge();  // Lists are measured, and the blend is weighed, as merge serves them.
   const std::string bytes = relevant.SerializeAsString();
@@ -96,6 +102,9 @@ class BatchRun {
     TRIBUTARY_RETURN_IF_ERROR(FinishDeadRuns());
     TRIBUTARY_RETURN_IF_ERROR(Step("history", [this] { return ReadHistory(); }));
     TRIBUTARY_RETURN_IF_ERROR(Step("forget", [this] { return Forget(); }));
+    if (config_.batch().history().retention_days() > 0) {
+      TRIBUTARY_RETURN_IF_ERROR(Step("retention", [this] { return RemoveExpired(); }));
+    }
     TRIBUTARY_RETURN_IF_ERROR(Step("catalogue", [this] { return ReadCatalogue(); }));
     TRIBUTARY_RETURN_IF_ERROR(Step("memory", [this] { return Plan(); }));
     TRIBUTARY_RETURN_IF_ERROR(Step("events", [this] { return ReadEvents(); }));
@@ -195,8 +204,22 @@ class BatchRun {
   }
 
   Result Forget() {
-    TRIBUTARY_ASSIGN_OR_RETURN(const ForgetReport report,
-                               history_.Forget(absl::ToUnixMillis(clock_.Now()), options_.stopped));
+    std::set<PartitionId> exhausted;
+    for (const PartitionReport& partition : report_.partitions) {
+      if (partition.exhausted) {
+        exhausted.insert(partition.partition);
+      }
+    }
+    TRIBUTARY_ASSIGN_OR_RETURN(
+        const ForgetReport report,
+        history_.Forget(exhausted, absl::ToUnixMillis(clock_.Now()), options_.stopped));
+    return Describe(report);
+  }
+
+  Result RemoveExpired() {
+    TRIBUTARY_ASSIGN_OR_RETURN(
+        const ExpiryReport report,
+        history_.RemoveExpired(absl::Hours(24) * config_.batch().history().retention_days(), clock_.Now()));
     return Describe(report);
   }
 
@@ -436,7 +459,9 @@ class BatchRun {
 }  // namespace
 
 CompactionLimits CompactionLimitsOf(const v1::BatchConfig& config) {
-  return {.file_bytes = config.history().compact_file_bytes(), .min_files = config.history().compact_files()};
+  return {.file_bytes = config.history().compact_file_bytes(),
+          .min_files = config.history().compact_files(),
+          .span_ms = int64_t{config.history().retention_days()} * kDayMs / kSpansOfRetention};
 }
 
 absl::StatusOr<RunReport> RunBatch(const v1::Config& config, const RunOptions& options, History& history, EventLog* log,

@@ -373,6 +373,7 @@ absl::Status ValidateConfig(const v1::Config& config) {
       {"batch.gate.max_growth", batch.gate().max_growth(), 1, 1e9},
       {"batch.history.compact_file_bytes", double(batch.history().compact_file_bytes()), 1024, double(16LL << 30)},
       {"batch.history.compact_files", double(batch.history().compact_files()), 2, 1000},
+      {"batch.history.retention_days", double(batch.history().retention_days()), 0, 100000},
       {"batch.learn_from_days", double(batch.learn_from_days()), 0, 100000},
       {"batch.learn_user_share", batch.learn_user_share(), 1e-6, 1},
       {"batch.memory_budget_bytes", double(batch.memory_budget_bytes()), 0, 1e15},

@@ -105,7 +105,7 @@ void WriteGolden2(const std::string& dir) {
   events[2].event.user_id = "other";
   ASSERT_TRUE((*history)->Append({PartitionId{0}, Offset{0}, Offset{3}, 1'600'000'000'600, events}).ok());
   const int64_t silent = 1'600'000'000'601 + kSilentPartitionMs;
-  ASSERT_TRUE((*history)->Forget(silent, [] { return false; }).ok());
+  ASSERT_TRUE((*history)->Forget({PartitionId{0}}, silent, [] { return false; }).ok());
   events[2].position.offset = Offset{3};
   events[2].event.type = v1::FORGET;
   ASSERT_TRUE((*history)->Append({PartitionId{0}, Offset{3}, Offset{4}, 1'600'000'000'600, {&events[2], 1}}).ok());
@@ -124,7 +124,7 @@ TEST(GoldenHistoryTest, FormatVersion2IsRead) {
   ForgottenUsers forgotten((*history)->manifest());
   EXPECT_EQ(forgotten.Until("user"), 1'600'000'000'001);
   EXPECT_EQ(forgotten.Until("other"), ForgottenUsers::kNever);
-  const auto report = (*history)->Forget(0, [] { return false; });
+  const auto report = (*history)->Forget({}, 0, [] { return false; });
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_EQ(report->users, 1) << "the FORGET that nobody has looked at yet";
   EXPECT_EQ(report->waiting, 2);

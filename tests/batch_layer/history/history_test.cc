@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -441,6 +442,7 @@ TEST_F(CompactionTest, ADamagedFileIsNotMerged) {
 }
 
 constexpr int64_t kHour = 3'600'000;
+const std::set<PartitionId> kBothPartitions = {PartitionId{0}, PartitionId{1}};
 
 class ForgetTest : public CompactionTest {
  protected:
@@ -465,7 +467,7 @@ class ForgetTest : public CompactionTest {
     ASSERT_TRUE(Append(1, 0, 2, {Did("u", 1, 1, 55, 45)}, 55).ok());
   }
   ForgetReport Forget(int64_t now = 0) {
-    const auto report = history_->Forget(now, &Never);
+    const auto report = history_->Forget(kBothPartitions, now, &Never);
     EXPECT_TRUE(report.ok()) << report.status();
     return report.value_or(ForgetReport());
   }
@@ -516,6 +518,9 @@ TEST_F(ForgetTest, ThePersonStaysWhileIdsMatterAndThenOnlyCountsAreLeft) {
 TEST_F(ForgetTest, ASilentPartitionLetsGoAfterAWeek) {
   SomebodyForgets();
   EXPECT_EQ(Forget(55 + kSilentPartitionMs).waiting, 1) << "partition 1 is silent for a week, not longer";
+  const auto unread = history_->Forget({PartitionId{0}}, 56 + kSilentPartitionMs, &Never);
+  ASSERT_TRUE(unread.ok());
+  EXPECT_EQ(unread->waiting, 1) << "nobody knows how soon the next record of partition 1 followed";
   EXPECT_EQ(Forget(56 + kSilentPartitionMs).waiting, 0);
   EXPECT_EQ(Users(), without_her_);
 }
@@ -591,7 +596,7 @@ TEST_F(ForgetTest, AKillAtAnyPointIsMadeGoodByTheNextCall) {
     const pid_t child = ::fork();
     if (child == 0) {
       auto opened = TryOpen();
-      (void)(*opened)->Forget(now, [left = asked]() mutable { return --left == 0 && ::raise(SIGKILL) == 0; });
+      (void)(*opened)->Forget(kBothPartitions, now, [left = asked]() mutable { return --left == 0 && ::raise(SIGKILL) == 0; });
       ::_exit(1);
     }
     int status = 0;
@@ -618,12 +623,94 @@ TEST_F(ForgetTest, AFullDiskLeavesTheFileThatItCouldNotReplace) {
   struct rlimit small = before;
   small.rlim_cur = 3000;      // The manifest fits.
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  const absl::Status status = history_->Forget(56 + kSilentPartitionMs, &Never).status();
+  const absl::Status status = history_->Forget(kBothPartitions, 56 + kSilentPartitionMs, &Never).status();
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
   EXPECT_EQ(Users(), all);
   Forget(56 + kSilentPartitionMs);
   EXPECT_EQ(Users(), without_her_);
+}
+
+constexpr absl::Duration kTenDays = absl::Hours(240);
+
+class RemoveExpiredTest : public CompactionTest {
+ protected:
+  static constexpr int64_t kDay = 24 * kHour;
+
+  // Segments are of 4 offsets here. Two files and an import are older than ten days.
+  RemoveExpiredTest() {
+    history_.reset();
+    std::filesystem::remove_all(dir_.Join("history"));
+    Reopen();
+    auto import = history_->BeginImport(77, "old");
+    EXPECT_TRUE((*import)->Append({At(-1, 2, 5 * kDay)}).ok());
+    EXPECT_TRUE((*import)->Append({At(-1, 3, 7 * kDay)}).ok());
+    EXPECT_TRUE((*import)->Commit(0, {}).ok());
+    EXPECT_TRUE(Append(0, 0, 5, {At(0, 0, 80 * kDay), At(0, 4, 81 * kDay)}, 82 * kDay).ok());
+    EXPECT_TRUE(Append(1, 0, 4, {At(1, 3, 99 * kDay)}, 99 * kDay).ok());
+    EXPECT_TRUE(Append(0, 5, 2048, {}, 83 * kDay).ok());
+    EXPECT_TRUE(Append(0, 2048, 3072, {At(0, 2050, 84 * kDay)}, 85 * kDay).ok());
+    EXPECT_TRUE(Append(0, 3072, 3080, {At(0, 3075, 98 * kDay)}, 100 * kDay).ok());
+  }
+  ExpiryReport RemoveExpired() {
+    const auto report = history_->RemoveExpired(kTenDays, absl::FromUnixMillis(100 * kDay));
+    EXPECT_TRUE(report.ok()) << report.status();
+    return report.value_or(ExpiryReport());
+  }
+  void ExpectTheOldGone() {
+    EXPECT_THAT(Positions(), ElementsAre(testing::Pair(0, 3075), testing::Pair(1, 3)));
+    EXPECT_THAT(Files(), ElementsAre("p0-3072-3080.parquet", "p1-0-4.parquet"));
+    EXPECT_EQ(history_->End(PartitionId{0}).offset, Offset{3080});
+    EXPECT_EQ(history_->End(PartitionId{0}).record_time_unix_ms, 100 * kDay);
+    EXPECT_TRUE(history_->HasImport(77)) << "nor is it taken again";
+  }
+};
+
+TEST_F(RemoveExpiredTest, OldFilesGoAndTheirRangesStay) {
+  const auto report = RemoveExpired();
+  EXPECT_EQ(report.files, 3);
+  EXPECT_EQ(report.events, 5);
+  EXPECT_GT(report.bytes, 0);
+  ExpectTheOldGone();
+  EXPECT_EQ(history_->manifest().segments_size(), 4) << "the import's; what went of partition 0, in one; two files";
+  Reopen();
+  ExpectTheOldGone();
+  EXPECT_EQ(RemoveExpired().files, 0);
+  ASSERT_TRUE(Append(0, 3080, 3082, {At(0, 3081, 120 * kDay)}, 120 * kDay).ok()) << "and the history goes on";
+  ASSERT_TRUE(history_->Compact(kMergeAll, &Never).ok());
+  EXPECT_EQ(Positions().size(), 3u);
+}
+
+TEST_F(RemoveExpiredTest, AKillBeforeTheFilesAreDeletedLeavesNoneOfThem) {
+  const std::string before = dir_.Join("before");
+  std::filesystem::copy(File("events"), before);
+  RemoveExpired();
+  history_.reset();
+  std::filesystem::copy(before, File("events"), std::filesystem::copy_options::skip_existing);
+  Reopen();
+  ExpectTheOldGone();
+}
+
+TEST_F(RemoveExpiredTest, AManifestThatCannotBeWrittenLeavesEverything) {
+  const auto positions = Positions();
+  std::filesystem::create_directory(File("HISTORY.json.tmp"));
+  EXPECT_FALSE(history_->RemoveExpired(kTenDays, absl::FromUnixMillis(100 * kDay)).ok());
+  EXPECT_EQ(Positions(), positions);
+  std::filesystem::remove(File("HISTORY.json.tmp"));
+  RemoveExpired();
+  ExpectTheOldGone();
+}
+
+TEST_F(RemoveExpiredTest, TheTimeOfAnImportByAnOlderBuildIsLookedUp) {
+  history_.reset();
+  std::string json = ReadText(File("HISTORY.json"));
+  const std::string time = absl::StrCat("\"record_time_unix_ms\": \"", 7 * kDay, "\"");
+  ASSERT_NE(json.find(time), std::string::npos) << json;
+  json.replace(json.find(time), time.size(), "\"record_time_unix_ms\": \"0\"");
+  dir_.Write("history/HISTORY.json", json);
+  Reopen();
+  RemoveExpired();
+  ExpectTheOldGone();
 }
 
 v1::HistoryManifest WithFiles(const std::vector<std::pair<int, int64_t>>& partitions_and_sizes) {
@@ -654,6 +741,18 @@ TEST(PlanCompactionTest, GroupsAreOfOnePartitionUpToTheSizeAndAtLeastSoMany) {
   EXPECT_THAT(PlanCompaction(WithFiles({{0, 0}, {0, 9}, {0, 0}, {0, 9}, {0, 9}, {0, 0}}), limits),
               ElementsAre(ElementsAre(0, 1, 2, 3, 4)))
       << "ranges without events go in, but for those at the end, which still grow";
+}
+
+TEST(PlanCompactionTest, FilesOfDifferentSpansStayApart) {
+  v1::HistoryManifest manifest = WithFiles({{0, 10}, {0, 10}, {0, 10}, {0, 10}, {0, 10}, {0, 10}});
+  int64_t time = 99;
+  for (v1::HistorySegment& segment : *manifest.mutable_segments()) {
+    segment.set_record_time_unix_ms(++time);
+  }
+  EXPECT_THAT(PlanCompaction(manifest, {.file_bytes = 1000, .min_files = 2, .span_ms = 4}),
+              ElementsAre(ElementsAre(0, 1, 2, 3), ElementsAre(4, 5)));
+  EXPECT_THAT(PlanCompaction(manifest, {.file_bytes = 1000, .min_files = 3, .span_ms = 4}),
+              ElementsAre(ElementsAre(0, 1, 2, 3)));
 }
 
 // A limit on file sizes gives the errors that a full disk gives.

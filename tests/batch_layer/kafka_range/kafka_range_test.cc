@@ -223,6 +223,8 @@ TEST_F(KafkaRangeTest, OnlyCommittedRecordsUpToTheLastStableOffset) {
   ASSERT_TRUE(reports.ok()) << reports.status();
   EXPECT_THAT(Users(), ElementsAre("0/0 a"));
   EXPECT_EQ(history_->End(PartitionId{0}).offset, Offset{3});     // a, aborted, its marker.
+  EXPECT_FALSE((*reports)[0].exhausted);
+  EXPECT_TRUE((*reports)[1].exhausted);
 }
 
 TEST_F(KafkaRangeTest, ABrokerThatGivesNothingIsUnavailable) {
