@@ -36,6 +36,10 @@ struct ServiceParts {
   std::function<void(bool)> drain;   // Health says NOT_SERVING from now on, or no longer for this reason.
 };
 
+// Calls of one connection at a time, streams among them; gRPC keeps the others at the client. What a client asks faster than it
+// is answered would else pile up here before a thread looks at it, without a bound.
+inline constexpr int kMaxCallsOfConnection = 1000;
+
 // The gRPC server: all services of proto/tributary/v1, health checking and reflection. gRPC's callback API: no thread of
 // ours waits for a client, and a request that waits for freshness or for the log holds no thread either.
 // Threads: thread-safe.

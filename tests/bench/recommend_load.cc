@@ -3,15 +3,24 @@
 #include <glog/logging.h>
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <random>
+#include <string>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "tests/bench/serving_world.h"
 
 namespace tributary::serving {
+namespace {
+
+constexpr int64_t kMostUnderWay = 100'000;
+
+}  // namespace
 
 LoadResult AskSteadily(const Load& load) {
   struct Call {
@@ -27,11 +36,13 @@ LoadResult AskSteadily(const Load& load) {
   const absl::Time measured = begin + load.warm_up;
   const auto requests = static_cast<int64_t>(load.requests_per_second * absl::ToDoubleSeconds(load.warm_up + load.measured));
   LoadResult result;
+  std::atomic<int64_t> under_way{0};
   std::thread receiver([&] {
     void* tag = nullptr;
     bool ok = false;
     while (queue.Next(&tag, &ok)) {
       const std::unique_ptr<Call> call(static_cast<Call*>(tag));
+      under_way.fetch_sub(1);
       if (call->due < measured) continue;
       if (call->status.ok()) {
         result.answers.push_back({.due = call->due,
@@ -42,6 +53,7 @@ LoadResult AskSteadily(const Load& load) {
       }
     }
   });
+  std::string overrun;
   std::mt19937_64 random(9);
   v1::RecommendRequest request;
   request.set_limit(20);
@@ -50,6 +62,12 @@ LoadResult AskSteadily(const Load& load) {
     if (const absl::Duration ahead = due - absl::Now(); ahead > absl::ZeroDuration()) {
       absl::SleepFor(ahead);
     }
+    if (under_way.load() >= kMostUnderWay) {      // Such a rate will not be held any more: no need to fill the memory.
+      overrun = absl::StrCat("after ", absl::FormatDuration(absl::Now() - begin), " ", kMostUnderWay,
+                             " requests waited for their answers");
+      break;
+    }
+    under_way.fetch_add(1);
     auto* call = new Call;
     call->due = due;
     request.set_user_id(UserId(static_cast<int>(random() % static_cast<uint64_t>(load.users))));
@@ -58,6 +76,10 @@ LoadResult AskSteadily(const Load& load) {
   }
   queue.Shutdown();  // What is under way still comes.
   receiver.join();
+  if (!overrun.empty()) {
+    ++result.failed;
+    result.first_failure = overrun;
+  }
   return result;
 }
 

@@ -34,7 +34,8 @@ struct LoadResult {
   std::string first_failure;
 };
 
-// Recommend of 20 items. Sends and receives on two threads; returns when the last answer is there.
+// Recommend of 20 items. Sends and receives on two threads; returns when the last answer is there. Asks no further, and counts
+// that as failed, when 100,000 answers are outstanding.
 LoadResult AskSteadily(const Load& load);
 
 // What they took.

@@ -294,7 +294,8 @@ class StuckServerTest : public ApiTest {
       }};
   std::unique_ptr<SnapshotManager> snapshots_;
   std::unique_ptr<EventPublisher> publisher_;
-  FreshnessWaits waits_{[](const v1::EventPosition&) { return false; }};
+  std::atomic<bool> covered_ = false;
+  FreshnessWaits waits_{[this](const v1::EventPosition&) { return covered_.load(); }};
   Watches watches_{1, recommender_, live_, context_};
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -319,6 +320,45 @@ TEST_F(StuckServerTest, RequestsThatStoodInAQueueTooLongAreRefusedAndToldWhenToR
   request.set_user_id("ann");
   v1::RecommendResponse response;
   Eventually([&] { return Recommend(request, &response).ok(); }, "an answer");
+}
+
+TEST_F(StuckServerTest, AConnectionHasABoundedNumberOfCallsUnderWayAndOthersAreServedBesideIt) {
+  {
+    std::lock_guard lock(mutex_);
+    let_go_ = true;
+  }
+  v1::RecommendRequest request;
+  request.set_user_id("ann");
+  request.mutable_min_freshness()->mutable_position()->set_offset(5);
+  request.mutable_max_wait()->set_seconds(10);
+  struct Call {
+    grpc::ClientContext context;
+    v1::RecommendResponse response;
+  };
+  std::atomic<int> under_way = 0;
+  const auto ask = [&](v1::RecommendationService::Stub& stub, Call* call) {
+    ++under_way;
+    stub.async()->Recommend(&call->context, &request, &call->response, [&](const grpc::Status&) { --under_way; });
+  };
+  std::vector<Call> calls(kMaxCallsOfConnection + 200);
+  for (Call& call : calls) {
+    ask(*recommendations_, &call);
+  }
+  Eventually([&] { return waits_.size() == kMaxCallsOfConnection; }, "as many as there may be");
+  grpc::ChannelArguments of_its_own;
+  of_its_own.SetInt("connection", 2);      // Channels of equal arguments share one.
+  const auto other = v1::RecommendationService::NewStub(grpc::CreateCustomChannel(
+      absl::StrCat("127.0.0.1:", server_->port()), grpc::InsecureChannelCredentials(), of_its_own));
+  Call beside;
+  ask(*other, &beside);
+  Eventually([&] { return waits_.size() == kMaxCallsOfConnection + 1; }, "one more, on another connection");
+  covered_ = true;
+  Eventually(
+      [&] {
+        waits_.Wake();
+        return under_way == 0;
+      },
+      "answers to all, those who waited at the client too");
 }
 
 TEST_F(StuckServerTest, ARequestWhoseDeadlinePassedIsNotWorkedOn) {
