@@ -1,7 +1,9 @@
 #include "serving_layer/requests/analytics.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "absl/status/statusor.h"
@@ -53,6 +55,39 @@ absl::StatusOr<CountAmounts> TotalOf(const CountKey& key, const RequestView& vie
     }
   }
   return total;
+}
+
+// Record time up to which the live counts of a partition may lack events; none: they have all. A record tells how far the
+// counts had come when it was written: no later than where the next segment begins, unless it is what an aborted transaction
+// left of a speed layer that was then started anew, further on.
+std::optional<int64_t> MissingUntil(const LivePartitionState& partition, int64_t segment_size) {
+  const LiveSegments& segments = *partition.segments;
+  if (segments.empty()) {
+    return partition.applied() > Offset{0} ? std::optional(partition.record_time_unix_ms) : std::nullopt;
+  }
+  auto first = std::prev(segments.end());
+  const Offset end{Value(first->first) + segment_size};
+  if (first->second->order.applied < end && end <= partition.applied()) {
+    return partition.record_time_unix_ms;
+  }
+  while (first != segments.begin() && std::prev(first)->second->order.applied >= first->first) {
+    --first;
+  }
+  const auto& [start, segment] = *first;
+  // Of its end: what lies before it is not later.
+  return start > Offset{0} ? std::optional(segment->record_time_unix_ms) : std::nullopt;
+}
+
+// The first quarter-hour whose events the live counts have all, but for those dated ahead of their record; none: all.
+std::optional<int64_t> FirstCompleteQuarter(const LivePartitions& live, int64_t segment_size) {
+  std::optional<int64_t> first;
+  for (const LivePartitionState& partition : live.partitions) {
+    if (const std::optional<int64_t> missing_until_unix_ms = MissingUntil(partition, segment_size)) {
+      const int64_t quarter = QuarterHour(*missing_until_unix_ms) + 1;
+      first = std::max(first.value_or(quarter), quarter);
+    }
+  }
+  return first;
 }
 
 }  // namespace
@@ -110,26 +145,8 @@ absl::Status FillRates(const RequestView& view, int64_t segment_size, absl::Span
   return absl::OkStatus();
 }
 
-std::optional<int64_t> FirstCompleteQuarter(const LivePartitions& live) {
-  std::optional<int64_t> first;
-  for (const LivePartitionState& partition : live.partitions) {
-    std::optional<int64_t> gone_until_unix_ms;   // Record time up to which segments may be gone.
-    if (partition.segments->empty()) {
-      if (partition.applied() > Offset{0}) {
-        gone_until_unix_ms = partition.record_time_unix_ms;
-      }
-    } else if (const auto& [start, segment] = *partition.segments->begin(); start > Offset{0}) {
-      gone_until_unix_ms = segment->record_time_unix_ms;   // Of its end: what lies before it is not later.
-    }
-    if (gone_until_unix_ms) {
-      const int64_t quarter = QuarterHour(*gone_until_unix_ms) + 1;
-      first = std::max(first.value_or(quarter), quarter);
-    }
-  }
-  return first;
-}
-
-void FillWindows(const LivePartitions& live, const v1::WindowsRequest& request, v1::WindowsResponse* response) {
+void FillWindows(const LivePartitions& live, int64_t segment_size, const v1::WindowsRequest& request,
+                 v1::WindowsResponse* response) {
   const CountKey key{.measure = request.measure(), .key = request.key(), .type = request.type()};
   const int64_t first = QuarterHour(request.start().seconds() * 1000 + request.start().nanos() / 1'000'000);
   // The last millisecond before the end, rounded up so that an end within a millisecond counts.
@@ -150,7 +167,7 @@ void FillWindows(const LivePartitions& live, const v1::WindowsRequest& request, 
     window->set_quantity_micros(amounts.quantity_micros);
     window->set_value_micros(amounts.value_micros);
   }
-  if (const std::optional<int64_t> complete = FirstCompleteQuarter(live)) {
+  if (const std::optional<int64_t> complete = FirstCompleteQuarter(live, segment_size)) {
     response->mutable_complete_from()->set_seconds(*complete * kQuarterHourSeconds);
   }
 }

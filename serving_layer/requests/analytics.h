@@ -24,10 +24,8 @@ absl::Status FillRates(const RequestView& view, int64_t segment_size, absl::Span
 
 // Windows and complete_from, from the live counts alone, on either side of W: what is short-term is a function of event time
 // (design.md, the seam law). Time: the live segments, each looked up once.
-void FillWindows(const LivePartitions& live, const v1::WindowsRequest& request, v1::WindowsResponse* response);
-
-// The first quarter-hour whose events the live counts have all, but for those dated ahead of their record; none: all.
-std::optional<int64_t> FirstCompleteQuarter(const LivePartitions& live);
+void FillWindows(const LivePartitions& live, int64_t segment_size, const v1::WindowsRequest& request,
+                 v1::WindowsResponse* response);
 
 }  // namespace tributary::serving
 

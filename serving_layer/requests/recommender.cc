@@ -683,7 +683,7 @@ absl::Status Recommender::Windows(const v1::WindowsRequest& request, v1::Windows
   TRIBUTARY_RETURN_IF_ERROR(Check(request));
   EpochGuard guard;
   const RequestView view = View();
-  FillWindows(view.live, request, response);
+  FillWindows(view.live, options_.segment_size, request, response);
   FillFreshnessOfAll(view, response->mutable_freshness());
   return absl::OkStatus();
 }

@@ -110,6 +110,43 @@ TEST_F(LiveCountsTest, WindowsSayFromWhenOnTheyAreComplete) {
   EXPECT_EQ(response.complete_from().seconds(), (now - 1) * kQuarterSeconds);
 }
 
+// Found by the simulation (seed 3423328418): an aborted transaction leaves a record of segment 0, and the speed layer that is
+// started next begins above it.
+TEST_F(LiveCountsTest, WhatAnAbortedTransactionLeftMakesNoWindowComplete) {
+  world_.WriteSnapshot(1, 20, 0, 0);
+  world_.Activate(1);
+  StartReady();
+  const int64_t now = NowQuarter();
+  PutItemCounts(0, world_.Position(4), world_.now_ms() - 9000 * kQuarterSeconds, {{"i1", v1::VIEW, now - 9, 1}});
+  PutItemCounts(16, world_.Position(24), world_.now_ms() - 2000 * kQuarterSeconds, {{"i1", v1::VIEW, now - 3, 1}});
+  world_.PutProgress(0, world_.Position(24));
+  AwaitApplied(0, 24);
+  v1::WindowsResponse response;
+  ASSERT_TRUE(Windows(ViewsOf("i1", now - 12, now + 1), &response).ok());
+  EXPECT_EQ(response.complete_from().seconds(), (now - 1) * kQuarterSeconds);
+
+  // Whole now, and the segments between have no record.
+  PutItemCounts(0, world_.Position(16), world_.now_ms() - 9000 * kQuarterSeconds, {{"i1", v1::VIEW, now - 9, 2}});
+  PutItemCounts(16, world_.Position(33), world_.now_ms() - 2000 * kQuarterSeconds, {{"i1", v1::VIEW, now - 3, 1}});
+  world_.PutProgress(0, world_.Position(33));
+  AwaitApplied(0, 33);
+  response.Clear();
+  ASSERT_TRUE(Windows(ViewsOf("i1", now - 12, now + 1), &response).ok());
+  EXPECT_FALSE(response.has_complete_from());
+
+  // Of the segment that the speed layer is in nothing was counted, and the one before it is not whole.
+  PutItemCounts(16, world_.Position(34), world_.now_ms() - 2000 * kQuarterSeconds, {{"i1", v1::VIEW, now - 3, 1}});
+  PutItemCounts(48, world_.Position(50), world_.now_ms() - 1000 * kQuarterSeconds, {{"i1", v1::VIEW, now - 2, 1}});
+  v1::Progress progress;
+  *progress.mutable_position() = world_.Position(70);
+  progress.set_record_time_unix_ms(world_.now_ms());
+  world_.PutProgress(0, progress);
+  AwaitApplied(0, 70);
+  response.Clear();
+  ASSERT_TRUE(Windows(ViewsOf("i1", now - 12, now + 1), &response).ok());
+  EXPECT_EQ(response.complete_from().seconds(), (now + 1) * kQuarterSeconds);
+}
+
 TEST_F(LiveCountsTest, WindowsNameTheFieldThatIsRefused) {
   world_.WriteSnapshot(1, 10, 0, 0);
   world_.Activate(1);
