@@ -213,6 +213,8 @@ class ChaosTest : public ::testing::Test {
                                absl::Seconds(30));
       ASSERT_TRUE(produced.ok()) << produced.status();
     }
+    // PROMISES.md: a restart before somebody reads it could leave it unread until the group changes.
+    installation_.AwaitCaughtUp();
   }
 
   // Starts what has ended, as systemd would.
