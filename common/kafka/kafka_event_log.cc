@@ -62,6 +62,9 @@ class KafkaEventLog final : public EventLog {
                                               kafka::Milliseconds(limit - absl::Now()));
     };
     rd_kafka_resp_err_t error = ask();
+    if (error == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION && kafka::PartitionCount(handle, partition.topic).ok()) {
+      error = ask();      // What this client knew was older than the partition; now it has looked.
+    }
     while (LeaderIsMoving(error) && absl::Now() < limit) {
       absl::SleepFor(kafka::kLeaderPause);
       error = ask();

@@ -252,19 +252,21 @@ void Installation::AwaitCaughtUp() {
     if (Value(range->end) == 0) {
       continue;
     }
-    Await(absl::StrCat("partition ", p, " applied up to ", Value(range->end)), [&] {
-      v1::GetFreshnessResponse response;
-      if (!admin_->GetFreshness(Deadline().get(), {}, &response).ok()) {
-        return false;
-      }
-      for (const auto& partition : response.freshness().partitions()) {
-        if (partition.partition() == p) {
-          return partition.applied_offset() >= Value(range->end);
-        }
-      }
-      return false;
-    });
+    Await(absl::StrCat("partition ", p, " applied up to ", Value(range->end)),
+          [&] { return Applied(p) >= Value(range->end); });
   }
+}
+
+int64_t Installation::Applied(int partition) {
+  v1::GetFreshnessResponse response;
+  if (admin_->GetFreshness(Deadline().get(), {}, &response).ok()) {
+    for (const auto& known : response.freshness().partitions()) {
+      if (known.partition() == partition) {
+        return known.applied_offset();
+      }
+    }
+  }
+  return 0;
 }
 
 v1::TotalsResponse Installation::Totals(v1::Measure measure, const std::vector<std::string>& keys) {
