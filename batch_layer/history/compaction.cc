@@ -43,12 +43,13 @@ std::vector<std::vector<int>> PlanCompaction(const v1::HistoryManifest& manifest
     in_order[{manifest.segments(i).partition(), manifest.segments(i).begin_offset()}] = i;
   }
   std::vector<std::vector<int>> groups;
+  const int64_t span_ms = absl::ToInt64Milliseconds(limits.span);
   Group group;
   std::pair<int32_t, int64_t> place = {0, 0};       // Partition and span.
   for (const auto& [position, i] : in_order) {
     const v1::HistorySegment& segment = manifest.segments(i);
     const bool small = segment.size_bytes() < limits.file_bytes / 2;
-    const std::pair of_segment = {position.first, limits.span_ms > 0 ? segment.record_time_unix_ms() / limits.span_ms : 0};
+    const std::pair of_segment = {position.first, span_ms > 0 ? segment.record_time_unix_ms() / span_ms : 0};
     if (of_segment != place || !small) {
       group.Close(limits.min_files, &groups);
       place = of_segment;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "tributary/v1/history.pb.h"
 
 namespace tributary::batch {
@@ -13,8 +14,8 @@ struct CompactionLimits {
   int64_t file_bytes = 0;     // What a file may grow to; one of half of it and more stays as it is.
   int min_files = 0;          // At least 2: fewer that follow each other are not worth the writing.
   // Files go together only when their record times lie in the same span, counted from the epoch: what is to expire must not
-  // end in one file with what is young. 0: one span.
-  int64_t span_ms = 0;
+  // end in one file with what is young. Zero: one span.
+  absl::Duration span;
 };
 
 // Groups of segments (places in `manifest.segments()`, ascending offsets) that one file each can take the place of: of one

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "batch_layer/history/history_manifest.h"
@@ -45,6 +46,31 @@ std::vector<int> ExpiredSegments(const v1::HistoryManifest& manifest, absl::Dura
     expired.push_back(i);
   }
   return expired;
+}
+
+v1::HistoryManifest WithoutEvents(v1::HistoryManifest manifest, absl::Span<const int> places) {
+  for (const int i : places) {
+    v1::HistorySegment& segment = *manifest.mutable_segments(i);
+    segment.clear_file();
+    segment.clear_size_bytes();
+    segment.clear_xxh64();
+    segment.clear_events();
+  }
+  google::protobuf::RepeatedPtrField<v1::HistorySegment> segments;
+  segments.Swap(manifest.mutable_segments());
+  absl::flat_hash_map<int32_t, v1::HistorySegment*> last;     // By partition.
+  for (v1::HistorySegment& segment : segments) {
+    v1::HistorySegment*& before = last[segment.partition()];
+    if (before != nullptr && before->file().empty() && segment.file().empty() &&
+        before->end_offset() == segment.begin_offset()) {
+      before->set_end_offset(segment.end_offset());
+      before->set_record_time_unix_ms(std::max(before->record_time_unix_ms(), segment.record_time_unix_ms()));
+    } else {
+      before = manifest.add_segments();
+      *before = std::move(segment);
+    }
+  }
+  return manifest;
 }
 
 }  // namespace tributary::batch

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "tributary/v1/history.pb.h"
 
 // How long the history keeps events.
@@ -23,6 +24,9 @@ namespace tributary::batch {
 
 // Places in `manifest.segments()`, ascending.
 std::vector<int> ExpiredSegments(const v1::HistoryManifest& manifest, absl::Duration keep, absl::Time now);
+
+// The manifest with the segments at `places` as ranges without events; such ranges that follow each other become one.
+v1::HistoryManifest WithoutEvents(v1::HistoryManifest manifest, absl::Span<const int> places);
 
 }  // namespace tributary::batch
 

@@ -20,7 +20,8 @@
 #include "tributary/v1/catalogue.pb.h"
 #include "tributary/v1/history.pb.h"
 
-// The history: every accepted event, append-only, addressed by (partition, offset); imported files are partition -1.
+// The history: every accepted event, append-only (but for what is forgotten or expires), addressed by (partition, offset);
+// imported files are partition -1.
 namespace tributary::batch {
 
 // The newest that this build reads. A history has version 1 until the first user is forgotten: builds from before do not know

@@ -15,10 +15,10 @@ namespace tributary::batch {
 // DataLoss: damaged, the message says what; FailedPrecondition: a newer format. Unknown fields are passed over: the
 // version tells whether they matter.
 absl::StatusOr<v1::HistoryManifest> HistoryManifestFromJson(const std::string& json);
+std::string HistoryManifestToJson(const v1::HistoryManifest& manifest);
+
 // Where a partition ends; offset 0 for one that the manifest does not know.
 PartitionEnd EndOf(const v1::HistoryManifest& manifest, PartitionId partition);
-
-std::string HistoryManifestToJson(const v1::HistoryManifest& manifest);
 
 }  // namespace tributary::batch
 

@@ -635,47 +635,30 @@ int64_t ParquetHistory::DueBelow(PartitionId partition, const std::set<Partition
 
 absl::StatusOr<ExpiryReport> ParquetHistory::RemoveExpired(absl::Duration keep, absl::Time now) {
   v1::HistoryManifest timed = manifest_;
+  bool looked_up = false;
   for (v1::HistorySegment& segment : *timed.mutable_segments()) {
     if (segment.record_time_unix_ms() == 0 && !segment.file().empty()) {     // An import by an older build.
       TRIBUTARY_RETURN_IF_ERROR(ReadSegment(segment, HistoryColumns(), [&segment](const HistoryEvent& row) {
         segment.set_record_time_unix_ms(std::max(segment.record_time_unix_ms(), row.record_time_unix_ms));
         return absl::OkStatus();
       }));
+      looked_up = true;
     }
   }
   const std::vector<int> expired = ExpiredSegments(timed, keep, now);
   ExpiryReport report;
-  if (expired.empty()) {
-    return report;
-  }
   std::vector<std::string> gone;
   for (const int i : expired) {
-    v1::HistorySegment& segment = *timed.mutable_segments(i);
+    const v1::HistorySegment& segment = timed.segments(i);
     ++report.files;
     report.events += segment.events();
     report.bytes += segment.size_bytes();
     gone.push_back(segment.file());
-    segment.clear_file();
-    segment.clear_size_bytes();
-    segment.clear_xxh64();
-    segment.clear_events();
   }
-  v1::HistoryManifest next = timed;
-  next.clear_segments();
-  std::map<int32_t, v1::HistorySegment*> last;     // By partition.
-  for (v1::HistorySegment& segment : *timed.mutable_segments()) {
-    v1::HistorySegment*& before = last[segment.partition()];
-    if (before != nullptr && before->file().empty() && segment.file().empty() &&
-        before->end_offset() == segment.begin_offset()) {
-      before->set_end_offset(segment.end_offset());
-      before->set_record_time_unix_ms(std::max(before->record_time_unix_ms(), segment.record_time_unix_ms()));
-    } else {
-      before = next.add_segments();
-      *before = std::move(segment);
-    }
+  if (!expired.empty() || looked_up) {
+    TRIBUTARY_RETURN_IF_ERROR(Replace(WithoutEvents(std::move(timed), expired)));
+    Delete(gone);
   }
-  TRIBUTARY_RETURN_IF_ERROR(Replace(std::move(next)));
-  Delete(gone);
   return report;
 }
 

@@ -36,7 +36,6 @@ namespace tributary::batch {
 namespace {
 
 constexpr int64_t kPreviousCacheBytes = int64_t{32} << 20;
-constexpr int64_t kDayMs = 24 * 3'600'000;
 constexpr int64_t kSpansOfRetention = 8;      // A merged file keeps its oldest event at most so much longer.
 
 void SetTime(int64_t unix_ms, google::protobuf::Timestamp* timestamp) {
@@ -44,6 +43,9 @@ void SetTime(int64_t unix_ms, google::protobuf::Timestamp* timestamp) {
   timestamp->set_seconds(seconds);
   timestamp->set_nanos(static_cast<int32_t>((unix_ms - seconds * 1000) * 1'000'000));
 }
+
+// How long the history keeps events; zero: for ever.
+absl::Duration Retention(const v1::BatchConfig& config) { return absl::Hours(24) * config.history().retention_days(); }
 
 // What decides the content: all of the batch layer's configuration but where and how fast it runs.
 std::string ConfigDigest(const v1::Config& config) {
@@ -102,7 +104,7 @@ class BatchRun {
     TRIBUTARY_RETURN_IF_ERROR(FinishDeadRuns());
     TRIBUTARY_RETURN_IF_ERROR(Step("history", [this] { return ReadHistory(); }));
     TRIBUTARY_RETURN_IF_ERROR(Step("forget", [this] { return Forget(); }));
-    if (config_.batch().history().retention_days() > 0) {
+    if (Retention(config_.batch()) > absl::ZeroDuration()) {
       TRIBUTARY_RETURN_IF_ERROR(Step("retention", [this] { return RemoveExpired(); }));
     }
     TRIBUTARY_RETURN_IF_ERROR(Step("catalogue", [this] { return ReadCatalogue(); }));
@@ -217,9 +219,8 @@ class BatchRun {
   }
 
   Result RemoveExpired() {
-    TRIBUTARY_ASSIGN_OR_RETURN(
-        const ExpiryReport report,
-        history_.RemoveExpired(absl::Hours(24) * config_.batch().history().retention_days(), clock_.Now()));
+    TRIBUTARY_ASSIGN_OR_RETURN(const ExpiryReport report,
+                               history_.RemoveExpired(Retention(config_.batch()), clock_.Now()));
     return Describe(report);
   }
 
@@ -461,7 +462,7 @@ class BatchRun {
 CompactionLimits CompactionLimitsOf(const v1::BatchConfig& config) {
   return {.file_bytes = config.history().compact_file_bytes(),
           .min_files = config.history().compact_files(),
-          .span_ms = int64_t{config.history().retention_days()} * kDayMs / kSpansOfRetention};
+          .span = Retention(config) / kSpansOfRetention};
 }
 
 absl::StatusOr<RunReport> RunBatch(const v1::Config& config, const RunOptions& options, History& history, EventLog* log,

@@ -637,11 +637,8 @@ class RemoveExpiredTest : public CompactionTest {
  protected:
   static constexpr int64_t kDay = 24 * kHour;
 
-  // Segments are of 4 offsets here. Two files and an import are older than ten days.
+  // Two files and an import are older than ten days.
   RemoveExpiredTest() {
-    history_.reset();
-    std::filesystem::remove_all(dir_.Join("history"));
-    Reopen();
     auto import = history_->BeginImport(77, "old");
     EXPECT_TRUE((*import)->Append({At(-1, 2, 5 * kDay)}).ok());
     EXPECT_TRUE((*import)->Append({At(-1, 3, 7 * kDay)}).ok());
@@ -709,6 +706,10 @@ TEST_F(RemoveExpiredTest, TheTimeOfAnImportByAnOlderBuildIsLookedUp) {
   json.replace(json.find(time), time.size(), "\"record_time_unix_ms\": \"0\"");
   dir_.Write("history/HISTORY.json", json);
   Reopen();
+  const auto nothing = history_->RemoveExpired(100 * kTenDays, absl::FromUnixMillis(100 * kDay));
+  ASSERT_TRUE(nothing.ok()) << nothing.status();
+  EXPECT_EQ(nothing->files, 0);
+  EXPECT_EQ(history_->manifest().segments(0).record_time_unix_ms(), 7 * kDay) << "and need not be once more";
   RemoveExpired();
   ExpectTheOldGone();
 }
@@ -749,9 +750,9 @@ TEST(PlanCompactionTest, FilesOfDifferentSpansStayApart) {
   for (v1::HistorySegment& segment : *manifest.mutable_segments()) {
     segment.set_record_time_unix_ms(++time);
   }
-  EXPECT_THAT(PlanCompaction(manifest, {.file_bytes = 1000, .min_files = 2, .span_ms = 4}),
+  EXPECT_THAT(PlanCompaction(manifest, {.file_bytes = 1000, .min_files = 2, .span = absl::Milliseconds(4)}),
               ElementsAre(ElementsAre(0, 1, 2, 3), ElementsAre(4, 5)));
-  EXPECT_THAT(PlanCompaction(manifest, {.file_bytes = 1000, .min_files = 3, .span_ms = 4}),
+  EXPECT_THAT(PlanCompaction(manifest, {.file_bytes = 1000, .min_files = 3, .span = absl::Milliseconds(4)}),
               ElementsAre(ElementsAre(0, 1, 2, 3)));
 }
 
