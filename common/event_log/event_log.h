@@ -73,6 +73,9 @@ struct EndOfPartition {
 struct Assigned {
   std::vector<TopicPartition> partitions;
   int32_t group_generation = 0;
+  // This reader was a member without a break since its last Revoked, and there was no generation between: nobody else has
+  // had the partitions that it gave up then, so what it knows of them still holds.
+  bool unbroken = false;
 };
 
 // Taken away. With `lost` the membership is gone: another member may have them already.
@@ -101,7 +104,8 @@ class GroupMembership {
   virtual ~GroupMembership() = default;
 };
 
-// Reads what its consumer group assigns to it (range assignment), committed records only. With an instance name the
+// Reads what its consumer group assigns to it (range assignment), committed records only. Partitions that are added to the
+// topic are assigned as well, a little later. With an instance name the
 // membership is static: destroying the reader without Leave, as a crash does, keeps its partitions for an equally named
 // one until the session times out. Poll often: a member that stays away for five minutes is taken for dead.
 // FailedPrecondition from Poll: another reader of the same instance name has taken over.
@@ -177,6 +181,7 @@ struct GroupReaderOptions {
   std::string instance;               // group.instance.id. Empty: no static membership.
   std::string topic;
   absl::Duration session_timeout = absl::Seconds(10);
+  absl::Duration unread_check_interval = absl::Seconds(10);  // Between looks whether the group reads all partitions.
 };
 
 class EventLog {

@@ -15,19 +15,21 @@ using OptionsPtr = std::unique_ptr<rd_kafka_AdminOptions_t, Destroy<rd_kafka_Adm
 using NewTopicPtr = std::unique_ptr<rd_kafka_NewTopic_t, Destroy<rd_kafka_NewTopic_destroy>>;
 using ResourcePtr = std::unique_ptr<rd_kafka_ConfigResource_t, Destroy<rd_kafka_ConfigResource_destroy>>;
 
-absl::StatusOr<OptionsPtr> RequestOptions(rd_kafka_t* handle, rd_kafka_admin_op_t operation) {
+absl::StatusOr<OptionsPtr> RequestOptions(rd_kafka_t* handle, rd_kafka_admin_op_t operation,
+                                          absl::Duration timeout = kRequestTimeout) {
   OptionsPtr options(rd_kafka_AdminOptions_new(handle, operation));
   std::array<char, 512> reason;
-  const rd_kafka_resp_err_t error = rd_kafka_AdminOptions_set_request_timeout(
-      options.get(), Milliseconds(kRequestTimeout), reason.data(), reason.size());
+  const rd_kafka_resp_err_t error = rd_kafka_AdminOptions_set_request_timeout(options.get(), Milliseconds(timeout),
+                                                                              reason.data(), reason.size());
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
     return ToStatus(error, "admin request refused:", reason.data());
   }
   return options;
 }
 
-absl::StatusOr<EventPtr> Answer(const QueuePtr& queue, absl::string_view what) {
-  EventPtr event(rd_kafka_queue_poll(queue.get(), Milliseconds(kRequestTimeout + absl::Seconds(1))));
+absl::StatusOr<EventPtr> Answer(const QueuePtr& queue, absl::string_view what,
+                                absl::Duration timeout = kRequestTimeout) {
+  EventPtr event(rd_kafka_queue_poll(queue.get(), Milliseconds(timeout + absl::Seconds(1))));
   if (event == nullptr) {
     return absl::UnavailableError(absl::StrCat(what, " cause=no answer"));
   }
@@ -63,7 +65,7 @@ struct Layout {
   int partitions = 0;
   int with_leader = 0;
 };
-absl::StatusOr<Layout> Ask(rd_kafka_t* handle, const std::string& topic) {
+absl::StatusOr<Layout> Ask(rd_kafka_t* handle, const std::string& topic, absl::Duration timeout) {
   const std::string what = absl::StrCat("topic not described: topic=", topic);
   std::unique_ptr<rd_kafka_topic_t, Destroy<rd_kafka_topic_destroy>> one(
       rd_kafka_topic_new(handle, topic.c_str(), nullptr));
@@ -72,7 +74,7 @@ absl::StatusOr<Layout> Ask(rd_kafka_t* handle, const std::string& topic) {
   }
   const rd_kafka_metadata_t* answer = nullptr;
   const rd_kafka_resp_err_t error =
-      rd_kafka_metadata(handle, /*all_topics=*/0, one.get(), &answer, Milliseconds(kRequestTimeout));
+      rd_kafka_metadata(handle, /*all_topics=*/0, one.get(), &answer, Milliseconds(timeout));
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
     return ToStatus(error, what);
   }
@@ -90,7 +92,7 @@ absl::StatusOr<Layout> Ask(rd_kafka_t* handle, const std::string& topic) {
 absl::Status AwaitLeaders(rd_kafka_t* handle, const TopicOptions& options) {
   const absl::Time deadline = absl::Now() + kRequestTimeout;
   while (true) {
-    const absl::StatusOr<Layout> layout = Ask(handle, options.name);
+    const absl::StatusOr<Layout> layout = Ask(handle, options.name, kRequestTimeout);
     if (layout.ok() && layout->partitions != options.partitions) {
       return absl::InvalidArgumentError(absl::StrCat("topic exists with another partition count: topic=", options.name,
                                                      " partitions=", layout->partitions,
@@ -111,9 +113,41 @@ absl::Status AwaitLeaders(rd_kafka_t* handle, const TopicOptions& options) {
 
 }  // namespace
 
-absl::StatusOr<int> PartitionCount(rd_kafka_t* handle, const std::string& topic) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const Layout layout, Ask(handle, topic));
+absl::StatusOr<int> PartitionCount(rd_kafka_t* handle, const std::string& topic, absl::Duration timeout) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const Layout layout, Ask(handle, topic, timeout));
   return layout.partitions;
+}
+
+absl::StatusOr<int> AssignedPartitions(rd_kafka_t* handle, const std::string& group, const std::string& topic,
+                                       absl::Duration timeout) {
+  const std::string what = absl::StrCat("group not described: group=", group);
+  TRIBUTARY_ASSIGN_OR_RETURN(const OptionsPtr options,
+                             RequestOptions(handle, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout));
+  const QueuePtr queue(rd_kafka_queue_new(handle));
+  const char* name = group.c_str();
+  rd_kafka_DescribeConsumerGroups(handle, &name, 1, options.get(), queue.get());
+  TRIBUTARY_ASSIGN_OR_RETURN(const EventPtr event, Answer(queue, what, timeout));
+  size_t count = 0;
+  const rd_kafka_ConsumerGroupDescription_t** groups = rd_kafka_DescribeConsumerGroups_result_groups(
+      rd_kafka_event_DescribeConsumerGroups_result(event.get()), &count);
+  if (count != 1) {
+    return absl::UnavailableError(absl::StrCat(what, " cause=no answer"));
+  }
+  if (const rd_kafka_error_t* error = rd_kafka_ConsumerGroupDescription_error(groups[0])) {
+    return ToStatus(error, what);
+  }
+  if (rd_kafka_ConsumerGroupDescription_state(groups[0]) != RD_KAFKA_CONSUMER_GROUP_STATE_STABLE) {
+    return absl::UnavailableError(absl::StrCat("group is dealing out partitions: group=", group));
+  }
+  int assigned = 0;
+  for (size_t i = 0; i < rd_kafka_ConsumerGroupDescription_member_count(groups[0]); ++i) {
+    const rd_kafka_topic_partition_list_t* list = rd_kafka_MemberAssignment_partitions(
+        rd_kafka_MemberDescription_assignment(rd_kafka_ConsumerGroupDescription_member(groups[0], i)));
+    for (int j = 0; list != nullptr && j < list->cnt; ++j) {
+      assigned += list->elems[j].topic == topic ? 1 : 0;
+    }
+  }
+  return assigned;
 }
 
 absl::Status CreateTopics(rd_kafka_t* handle, absl::Span<const TopicOptions> topics) {

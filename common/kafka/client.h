@@ -133,7 +133,11 @@ class FetchWaker {
 absl::Status Send(rd_kafka_t* handle, rd_kafka_topic_t* topic, const ProduceRecord& record, void* opaque);
 
 // The number of partitions, asked of a broker. NotFound: no such topic.
-absl::StatusOr<int> PartitionCount(rd_kafka_t* handle, const std::string& topic);
+absl::StatusOr<int> PartitionCount(rd_kafka_t* handle, const std::string& topic,
+                                   absl::Duration timeout = kRequestTimeout);
+// How many partitions of the topic the group's members have. Unavailable: they are just being dealt out.
+absl::StatusOr<int> AssignedPartitions(rd_kafka_t* handle, const std::string& group, const std::string& topic,
+                                       absl::Duration timeout);
 
 // The rest of EventLog, each in a file of its own.
 absl::StatusOr<std::unique_ptr<LogReader>> OpenReader(const v1::KafkaConfig& config, Isolation isolation);

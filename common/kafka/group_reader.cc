@@ -4,17 +4,26 @@
 // owner and leaves librdkafka waiting: for the assignment with an empty one (so nothing is read), for the revocation until
 // the owner acknowledges. Partitions are assigned to librdkafka as the owner starts them, all started ones anew with the
 // positions that the owner has reached: pausing and seeking them instead is where librdkafka 2.0 rewinds.
+//
+// A partition that is added to the topic is dealt out when the group's leader joins anew, which librdkafka does when it
+// sees the topic change. A static member that comes back as the leader sees no change: it knows the partition from the
+// beginning, is given what it had without a new generation, and does not learn that it leads (KIP-814, not in librdkafka
+// 2.0). So each member looks now and then whether the group reads everything, and where it does not joins anew.
 #include <librdkafka/rdkafka.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <deque>
 #include <map>
+#include <thread>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/kafka/client.h"
 #include "common/status/status_macros.h"
+#include "common/sync/mutex.h"
 #include "glog/logging.h"
 
 namespace tributary::kafka {
@@ -25,6 +34,8 @@ constexpr absl::Duration kWaitSlice = absl::Milliseconds(20);
 constexpr absl::Duration kLeaveTimeout = absl::Seconds(5);
 // A member that does not poll for so long is taken for dead.
 constexpr absl::Duration kMaxPollInterval = absl::Minutes(5);
+// A look at the group must not hold up for long who stops.
+constexpr absl::Duration kUnreadCheckTimeout = absl::Seconds(1);
 
 using Metadata = std::shared_ptr<rd_kafka_consumer_group_metadata_t>;
 
@@ -59,6 +70,59 @@ int32_t GenerationOf(const rd_kafka_consumer_group_metadata_t* metadata) {
   return generation;
 }
 
+// Looks now and then, on a thread of its own, whether the group reads all partitions of its topic.
+class UnreadCheck {
+ public:
+  UnreadCheck(rd_kafka_t* handle, const GroupReaderOptions& options)
+      : handle_(handle), options_(options), thread_([this] { Run(); }) {}
+  ~UnreadCheck() {
+    {
+      MutexLock lock(mutex_);
+      stop_ = true;
+    }
+    stopping_.NotifyAll();
+    thread_.join();
+  }
+
+  // Once for each look that found a partition which nobody reads.
+  bool TakeFound() { return found_.exchange(false, std::memory_order_relaxed); }
+
+ private:
+  void Run() {
+    while (!Stopped()) {
+      if (absl::Status status = Look(); !status.ok() && !absl::IsUnavailable(status)) {
+        LOG_EVERY_T(WARNING, 600) << "whether all partitions are read is not known: " << status;
+      }
+    }
+  }
+
+  bool Stopped() {
+    MutexLock lock(mutex_);
+    return stopping_.AwaitFor(mutex_, options_.unread_check_interval,
+                              [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return stop_; });
+  }
+
+  absl::Status Look() {
+    TRIBUTARY_ASSIGN_OR_RETURN(const int partitions, PartitionCount(handle_, options_.topic, kUnreadCheckTimeout));
+    TRIBUTARY_ASSIGN_OR_RETURN(const int assigned,
+                               AssignedPartitions(handle_, options_.group, options_.topic, kUnreadCheckTimeout));
+    if (assigned < partitions) {
+      LOG(INFO) << "partitions that nobody reads, joining anew: topic=" << options_.topic << " partitions=" << partitions
+                << " assigned=" << assigned;
+      found_.store(true, std::memory_order_relaxed);
+    }
+    return absl::OkStatus();
+  }
+
+  rd_kafka_t* const handle_;
+  const GroupReaderOptions& options_;
+  std::atomic<bool> found_ = false;
+  Mutex mutex_;
+  CondVar stopping_;
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;  // Last: it uses the others.
+};
+
 class Member final : public GroupReader {
  public:
   explicit Member(const GroupReaderOptions& options) : options_(options) {}
@@ -66,6 +130,7 @@ class Member final : public GroupReader {
     if (client_ == nullptr || left_) {
       return;
     }
+    unread_check_.reset();
     if (options_.instance.empty()) {
       if (absl::Status status = Leave(); !status.ok()) {
         LOG(WARNING) << status;
@@ -96,12 +161,8 @@ class Member final : public GroupReader {
     TRIBUTARY_RETURN_IF_ERROR(PartitionCount(client_->get(), options_.topic).status());
     rd_kafka_poll_set_consumer(client_->get());
     queue_.reset(rd_kafka_queue_get_consumer(client_->get()));
-    const ListPtr topics(rd_kafka_topic_partition_list_new(1));
-    rd_kafka_topic_partition_list_add(topics.get(), options_.topic.c_str(), RD_KAFKA_PARTITION_UA);
-    if (const rd_kafka_resp_err_t error = rd_kafka_subscribe(client_->get(), topics.get());
-        error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      return ToStatus(error, absl::StrCat("not subscribed: ", Self()));
-    }
+    TRIBUTARY_RETURN_IF_ERROR(Subscribe());
+    unread_check_.emplace(client_->get(), options_);
     return absl::OkStatus();
   }
 
@@ -122,6 +183,9 @@ class Member final : public GroupReader {
       return absl::FailedPreconditionError(absl::StrCat("not a member: ", Self()));
     }
     const absl::Time deadline = absl::Now() + timeout;
+    if (unread_check_->TakeFound()) {
+      TRIBUTARY_RETURN_IF_ERROR(Subscribe());
+    }
     while (true) {
       TRIBUTARY_RETURN_IF_ERROR(std::exchange(deferred_, absl::OkStatus()));
       TRIBUTARY_RETURN_IF_ERROR(AssignStarted());
@@ -163,6 +227,7 @@ class Member final : public GroupReader {
       return absl::OkStatus();
     }
     left_ = true;
+    unread_check_.reset();
     owned_.clear();
     started_.clear();
     membership_.reset();
@@ -172,7 +237,7 @@ class Member final : public GroupReader {
     // Closing a static member says nothing to the group, unsubscribing does: so first that, to its end, which is when
     // librdkafka has given up the member id.
     const absl::Time deadline = absl::Now() + kLeaveTimeout;
-    while (absl::Now() < deadline && IsMember()) {
+    while (absl::Now() < deadline && !MemberId().empty()) {
       NextMessages(queue_.get(), kWaitSlice, 100);
     }
     queue_.reset();
@@ -192,16 +257,28 @@ class Member final : public GroupReader {
     LogEvent event;
     Metadata membership;           // With Assigned.
   };
+  struct Stay {
+    std::string member_id;
+    int32_t generation = 0;
+  };
 
   std::string Self() const { return absl::StrCat("group=", options_.group, " instance=", options_.instance); }
 
-  bool IsMember() const {
+  // Empty: not a member.
+  std::string MemberId() const {
     char* id = rd_kafka_memberid(client_->get());
-    const bool is_member = id != nullptr && *id != '\0';
+    std::string copy = id == nullptr ? "" : id;
     if (id != nullptr) {
       rd_kafka_mem_free(client_->get(), id);
     }
-    return is_member;
+    return copy;
+  }
+
+  // Joins the group, also anew.
+  absl::Status Subscribe() {
+    const ListPtr topics(rd_kafka_topic_partition_list_new(1));
+    rd_kafka_topic_partition_list_add(topics.get(), options_.topic.c_str(), RD_KAFKA_PARTITION_UA);
+    return ToStatus(rd_kafka_subscribe(client_->get(), topics.get()), absl::StrCat("not subscribed: ", Self()));
   }
 
   absl::Status Assign(const rd_kafka_topic_partition_list_t* partitions) {
@@ -219,8 +296,12 @@ class Member final : public GroupReader {
     } else if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
       Metadata membership(rd_kafka_consumer_group_metadata(client_->get()),
                           Destroy<rd_kafka_consumer_group_metadata_destroy>());
-      const int32_t generation = GenerationOf(membership.get());
-      changes_.push_back({Assigned{std::move(partitions), generation}, std::move(membership)});
+      const Stay stay{.member_id = MemberId(), .generation = GenerationOf(membership.get())};
+      // A member that was taken for dead in between has another id; one that comes late for a generation has missed it.
+      const bool unbroken = gave_up_ && gave_up_->member_id == stay.member_id &&
+                            (stay.generation == gave_up_->generation || stay.generation == gave_up_->generation + 1);
+      assigned_ = stay;
+      changes_.push_back({Assigned{std::move(partitions), stay.generation, unbroken}, std::move(membership)});
       const ListPtr none(rd_kafka_topic_partition_list_new(0));
       deferred_.Update(Assign(none.get()));
     } else {
@@ -229,10 +310,15 @@ class Member final : public GroupReader {
       }
       started_.clear();
       reassign_ = false;
+      const bool lost = what != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS || rd_kafka_assignment_lost(client_->get()) != 0;
+      gave_up_ = std::exchange(assigned_, std::nullopt);
+      if (lost) {
+        gave_up_.reset();
+      }
       if (partitions.empty()) {
         deferred_.Update(Assign(nullptr));
       } else {
-        changes_.push_back({Revoked{std::move(partitions), rd_kafka_assignment_lost(client_->get()) != 0}, nullptr});
+        changes_.push_back({Revoked{std::move(partitions), lost}, nullptr});
       }
     }
   }
@@ -303,7 +389,10 @@ class Member final : public GroupReader {
   const GroupReaderOptions options_;
   std::unique_ptr<Client> client_;
   QueuePtr queue_;
+  std::optional<UnreadCheck> unread_check_;   // While a member.
   std::deque<Change> changes_;                // Not delivered yet.
+  std::optional<Stay> assigned_;              // As which member, and in which generation, partitions were assigned last,
+  std::optional<Stay> gave_up_;               // and given up; unset when they were lost.
   std::vector<TopicPartition> owned_;         // By the delivered ones.
   std::map<int32_t, Started> started_;        // By partition.
   FetchWaker waker_;

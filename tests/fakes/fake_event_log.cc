@@ -182,6 +182,7 @@ class FakeEventLog::GroupMember final : public GroupReader {
             member_->fenced ? "fenced by a member of the same instance: group=" : "not a member: group=", member_->group,
             " instance=", member_->instance));
       }
+      log_.groups_.JoinAgainIfOut(member_, PartitionCounter());
       // What happened to the group comes first, and alone: records of the partitions it names come after it.
       while (!member_->events.empty() && events.size() < static_cast<size_t>(max_events)) {
         events.push_back(std::move(member_->events.front()));

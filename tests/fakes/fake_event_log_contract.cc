@@ -16,6 +16,9 @@ class FakeContractLog final : public ContractLog {
   void TruncateBefore(const TopicPartition& partition, Offset offset) override {
     log_.TruncateBefore(partition, offset);
   }
+  void AddPartitions(const std::string& topic, int partitions_in_all) override {
+    log_.AddPartitions(topic, partitions_in_all);
+  }
   void ExpireMember(const std::string& group, const std::string& instance) override {
     log_.ExpireMember(group, instance);
   }

@@ -41,6 +41,7 @@ std::shared_ptr<Member> Groups::Join(const GroupReaderOptions& options, Partitio
 void Groups::Enter(Group& group, const std::shared_ptr<Member>& joining, PartitionCount count) {
   joining->id = ++last_id_;
   joining->state = Member::State::kJoining;
+  joining->gave_up = -1;
   joining->assignment.clear();
   if (!joining->instance.empty()) {
     for (std::shared_ptr<Member>& member : group.members) {
@@ -72,7 +73,8 @@ void Groups::Enter(Group& group, const std::shared_ptr<Member>& joining, Partiti
 
 void Groups::Leave(Member& member, PartitionCount count) {
   Group& group = groups_[member.group];
-  const bool was_in_group = member.state != Member::State::kLost && member.state != Member::State::kGone;
+  const bool was_in_group = member.state != Member::State::kLost && member.state != Member::State::kOut &&
+                            member.state != Member::State::kGone;
   member.state = Member::State::kGone;
   member.events.clear();
   if (was_in_group) {
@@ -89,10 +91,17 @@ void Groups::Acknowledge(const std::shared_ptr<Member>& member, PartitionCount c
   Group& group = groups_[member->group];
   if (member->state == Member::State::kRevoking) {
     member->state = Member::State::kJoining;
+    member->gave_up = member->generation;
     member->assignment.clear();
     CompleteIfAllJoined(group, count);
   } else if (member->state == Member::State::kLost) {
     Enter(group, member, count);
+  }
+}
+
+void Groups::JoinAgainIfOut(const std::shared_ptr<Member>& member, PartitionCount count) {
+  if (member->state == Member::State::kOut) {
+    Enter(groups_[member->group], member, count);
   }
 }
 
@@ -108,10 +117,7 @@ void Groups::Expire(const std::string& name, const std::string& instance, Partit
   if (!member->alive) {
     member->state = Member::State::kGone;
   } else if (member->assignment.empty()) {
-    // Nothing to give up: it joins again by itself.
-    member->state = Member::State::kJoining;
-    member->id = ++last_id_;
-    group.members.push_back(member);
+    member->state = Member::State::kOut;
   } else {
     // Also to one that is revoking: what it was told to give up in order, it has now lost.
     member->state = Member::State::kLost;
@@ -146,6 +152,7 @@ void Groups::Rebalance(Group& group, PartitionCount count) {
     }
     if (member->assignment.empty()) {
       member->state = Member::State::kJoining;
+      member->gave_up = member->generation;
     } else {
       member->state = Member::State::kRevoking;
       member->revoked_delivered = false;
@@ -178,7 +185,8 @@ void Groups::CompleteIfAllJoined(Group& group, PartitionCount count) {
   for (const std::shared_ptr<Member>& member : in_order) {
     member->state = Member::State::kStable;
     member->generation = group.generation;
-    member->events.push_back(Assigned{member->assignment, group.generation});
+    const bool unbroken = member->gave_up == group.generation - 1;
+    member->events.push_back(Assigned{member->assignment, group.generation, unbroken});
   }
 }
 

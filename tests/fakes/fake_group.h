@@ -24,6 +24,7 @@ struct Member {
     kStable,     // Has the assignment of the group's generation.
     kRevoking,   // Has been told of a rebalance and holds it up until it acknowledges.
     kLost,       // Is out of the group and joins again when it acknowledges.
+    kOut,        // Is out of the group, had nothing to lose, and joins again when it polls.
     kGone,       // Left, or was replaced.
   };
   std::string group;
@@ -35,6 +36,7 @@ struct Member {
   bool alive = true;                           // Its reader exists.
   bool revoked_delivered = false;              // The reader has seen the last Revoked.
   int32_t generation = -1;
+  int32_t gave_up = -1;                        // The generation whose assignment it gave up in order, as this member.
   std::vector<TopicPartition> assignment;
   std::deque<LogEvent> events;                 // For the reader.
 };
@@ -53,6 +55,8 @@ class Groups {
   std::shared_ptr<Member> Join(const GroupReaderOptions& options, PartitionCount count);
   void Leave(Member& member, PartitionCount count);
   void Acknowledge(const std::shared_ptr<Member>& member, PartitionCount count);
+  // To be called by the member's Poll.
+  void JoinAgainIfOut(const std::shared_ptr<Member>& member, PartitionCount count);
   void Expire(const std::string& group, const std::string& instance, PartitionCount count);
   void ExpireDead(const std::string& group, PartitionCount count);
   void Rebalance(const std::string& group, PartitionCount count);

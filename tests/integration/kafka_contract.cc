@@ -1,12 +1,10 @@
-#include <librdkafka/rdkafka.h>
-
 #include <memory>
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "glog/logging.h"
 #include "tests/common/event_log/event_log_contract.h"
 #include "tests/integration/kafka_fixture.h"
+#include "tests/integration/topic_admin.h"
 
 namespace tributary {
 namespace {
@@ -16,29 +14,11 @@ class KafkaContractLog final : public ContractLog {
   EventLog& log() override { return kafka_.log(); }
   std::string Name(absl::string_view name) override { return absl::StrCat(kafka_.config().topic_prefix(), name); }
 
-  // The interface has no such thing, so by librdkafka.
   void TruncateBefore(const TopicPartition& partition, Offset offset) override {
-    rd_kafka_conf_t* conf = rd_kafka_conf_new();
-    char reason[512];
-    CHECK_EQ(rd_kafka_conf_set(conf, "bootstrap.servers", kafka_.config().brokers().c_str(), reason, sizeof(reason)),
-             RD_KAFKA_CONF_OK);
-    rd_kafka_t* handle = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
-    CHECK(handle != nullptr) << reason;
-    rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, partition.topic.c_str(), Value(partition.partition))->offset = Value(offset);
-    rd_kafka_DeleteRecords_t* request = rd_kafka_DeleteRecords_new(list);
-    rd_kafka_queue_t* queue = rd_kafka_queue_new(handle);
-    rd_kafka_DeleteRecords(handle, &request, 1, nullptr, queue);
-    rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 20'000);
-    CHECK(event != nullptr && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR) << "records not deleted";
-    const rd_kafka_topic_partition_list_t* result =
-        rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(event));
-    CHECK_EQ(result->elems[0].err, RD_KAFKA_RESP_ERR_NO_ERROR);
-    rd_kafka_event_destroy(event);
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_DeleteRecords_destroy(request);
-    rd_kafka_topic_partition_list_destroy(list);
-    rd_kafka_destroy(handle);
+    tributary::TruncateBefore(kafka_.config().brokers(), partition, offset);
+  }
+  void AddPartitions(const std::string& topic, int partitions_in_all) override {
+    tributary::AddPartitions(kafka_.config().brokers(), topic, partitions_in_all);
   }
 
   // Its reader is gone, so the broker finds out by itself within the session timeout.

@@ -20,6 +20,7 @@ class ContractLog {
   virtual std::string Name(absl::string_view name) = 0;
   // Retention: removes what lies before `offset`.
   virtual void TruncateBefore(const TopicPartition& partition, Offset offset) = 0;
+  virtual void AddPartitions(const std::string& topic, int partitions_in_all) = 0;
   // The group takes the member, whose reader may be gone, for dead.
   virtual void ExpireMember(const std::string& group, const std::string& instance) = 0;
   // For one Poll; zero where waiting changes nothing.

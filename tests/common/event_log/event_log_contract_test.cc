@@ -127,8 +127,11 @@ class EventLogContractTest : public ::testing::Test {
     EXPECT_THAT(seen.Values(), ElementsAre("again"));
   }
   std::unique_ptr<GroupReader> Join(const std::string& group, const std::string& instance, const std::string& topic) {
-    return Must(log().JoinGroup(
-        {.group = group, .instance = instance, .topic = topic, .session_timeout = harness_->session_timeout()}));
+    return Must(log().JoinGroup({.group = group,
+                                 .instance = instance,
+                                 .topic = topic,
+                                 .session_timeout = harness_->session_timeout(),
+                                 .unread_check_interval = absl::Milliseconds(500)}));
   }
   // Until `done`, polls both members, who let go of what is revoked.
   template <typename Done>
@@ -514,6 +517,9 @@ TEST_F(EventLogContractTest, ASecondMemberTakesItsShareWhenTheFirstLetsGo) {
   EXPECT_THAT(seen_b.assigned[0].partitions, ElementsAre(all[2], all[3]));
   EXPECT_EQ(seen_a.assigned[1].group_generation, seen_b.assigned[0].group_generation);
   EXPECT_GT(seen_a.assigned[1].group_generation, seen_a.assigned[0].group_generation);
+  EXPECT_FALSE(seen_a.assigned[0].unbroken);
+  EXPECT_TRUE(seen_a.assigned[1].unbroken);
+  EXPECT_FALSE(seen_b.assigned[0].unbroken);
 
   // The old generation commits nothing any more.
   ASSERT_TRUE(producer->Begin().ok());
@@ -560,7 +566,28 @@ TEST_F(EventLogContractTest, AStaticMemberThatRestartsKeepsItsPartitions) {
   PollBoth(*a, seen_again, *b, seen_b, [&] { return !seen_again.assigned.empty(); });
   EXPECT_EQ(seen_again.assigned[0].partitions, seen_a.assigned.back().partitions);
   EXPECT_EQ(seen_again.assigned[0].group_generation, seen_a.assigned.back().group_generation);
+  EXPECT_FALSE(seen_again.assigned[0].unbroken);
   EXPECT_EQ(seen_b.revoked.size(), rebalances) << "the other member noticed";
+}
+
+TEST_F(EventLogContractTest, APartitionThatIsAddedWhileItsLeaderRestartsIsReadToo) {
+  const std::string topic = Topic(1);
+  const std::string group = harness_->Name("group");
+  std::unique_ptr<GroupReader> leader = Join(group, "a", topic);
+  Seen seen;
+  PollUntil(*leader, seen, [&] { return !seen.assigned.empty(); });
+  leader.reset();
+  harness_->AddPartitions(topic, 2);
+  leader = Join(group, "a", topic);
+  Seen seen_again;
+  const auto last = [&] { return seen_again.assigned.empty() ? 0 : seen_again.assigned.back().partitions.size(); };
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (last() != 2) {
+    ASSERT_LT(absl::Now(), deadline) << "nobody reads the new partition";
+    seen_again.Add(Must(leader->Poll(harness_->poll_timeout(), 100)));
+    ASSERT_TRUE(leader->AcknowledgeRevoked().ok());
+  }
+  EXPECT_TRUE(seen_again.revoked.empty() || seen_again.assigned.back().unbroken);
 }
 
 TEST_F(EventLogContractTest, AReaderOfTheSameInstanceFencesTheFirst) {

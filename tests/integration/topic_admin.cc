@@ -1,4 +1,4 @@
-#include "tests/chaos/topic_admin.h"
+#include "tests/integration/topic_admin.h"
 
 #include <librdkafka/rdkafka.h>
 
@@ -6,10 +6,30 @@
 
 #include "glog/logging.h"
 
-namespace tributary::chaos {
+namespace tributary {
 namespace {
 
 constexpr int kTimeoutMs = 30'000;
+
+// What became of the one topic or partition that was asked for.
+void CheckResult(rd_kafka_event_t* answer) {
+  if (const auto* truncated = rd_kafka_event_DeleteRecords_result(answer)) {
+    const rd_kafka_topic_partition_list_t* list = rd_kafka_DeleteRecords_result_offsets(truncated);
+    CHECK_EQ(list->cnt, 1);
+    CHECK_EQ(list->elems[0].err, RD_KAFKA_RESP_ERR_NO_ERROR) << rd_kafka_err2str(list->elems[0].err);
+    return;
+  }
+  size_t count = 0;
+  const rd_kafka_topic_result_t** results = nullptr;
+  if (const auto* created = rd_kafka_event_CreatePartitions_result(answer)) {
+    results = rd_kafka_CreatePartitions_result_topics(created, &count);
+  } else if (const auto* deleted = rd_kafka_event_DeleteTopics_result(answer)) {
+    results = rd_kafka_DeleteTopics_result_topics(deleted, &count);
+  }
+  CHECK_EQ(count, 1u);
+  CHECK_EQ(rd_kafka_topic_result_error(results[0]), RD_KAFKA_RESP_ERR_NO_ERROR)
+      << rd_kafka_topic_result_error_string(results[0]);
+}
 
 void Ask(const std::string& brokers, const std::function<void(rd_kafka_t*, rd_kafka_queue_t*)>& question) {
   char reason[512];
@@ -23,16 +43,7 @@ void Ask(const std::string& brokers, const std::function<void(rd_kafka_t*, rd_ka
   rd_kafka_event_t* answer = rd_kafka_queue_poll(queue, kTimeoutMs);
   CHECK(answer != nullptr) << "the broker does not answer";
   CHECK_EQ(rd_kafka_event_error(answer), RD_KAFKA_RESP_ERR_NO_ERROR) << rd_kafka_event_error_string(answer);
-  size_t count = 0;
-  const rd_kafka_topic_result_t** results = nullptr;
-  if (const auto* created = rd_kafka_event_CreatePartitions_result(answer)) {
-    results = rd_kafka_CreatePartitions_result_topics(created, &count);
-  } else if (const auto* deleted = rd_kafka_event_DeleteTopics_result(answer)) {
-    results = rd_kafka_DeleteTopics_result_topics(deleted, &count);
-  }
-  CHECK_EQ(count, 1u);
-  CHECK_EQ(rd_kafka_topic_result_error(results[0]), RD_KAFKA_RESP_ERR_NO_ERROR)
-      << rd_kafka_topic_result_error_string(results[0]);
+  CheckResult(answer);
   rd_kafka_event_destroy(answer);
   rd_kafka_queue_destroy(queue);
   rd_kafka_destroy(handle);
@@ -59,4 +70,15 @@ void DeleteTopic(const std::string& brokers, const std::string& topic) {
   });
 }
 
-}  // namespace tributary::chaos
+void TruncateBefore(const std::string& brokers, const TopicPartition& partition, Offset offset) {
+  Ask(brokers, [&](rd_kafka_t* handle, rd_kafka_queue_t* queue) {
+    rd_kafka_topic_partition_list_t* list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, partition.topic.c_str(), Value(partition.partition))->offset = Value(offset);
+    rd_kafka_DeleteRecords_t* request = rd_kafka_DeleteRecords_new(list);
+    rd_kafka_DeleteRecords(handle, &request, 1, nullptr, queue);
+    rd_kafka_DeleteRecords_destroy(request);
+    rd_kafka_topic_partition_list_destroy(list);
+  });
+}
+
+}  // namespace tributary
