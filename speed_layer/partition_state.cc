@@ -193,6 +193,11 @@ void PartitionState::AdvanceTo(Offset position) {
   if (position > applied()) progress_.mutable_position()->set_applied_offset(Value(position));
 }
 
+void PartitionState::JoinGeneration(int32_t group_generation) {
+  v1::ViewPosition& position = *progress_.mutable_position();
+  position.set_group_generation(std::max(position.group_generation(), group_generation));
+}
+
 void PartitionState::RaiseFloor(Offset floor_offset) {
   if (floor_offset <= floor()) return;
   progress_.mutable_position()->set_floor(Value(floor_offset));

@@ -118,6 +118,8 @@ class PartitionState {
   ApplyOutcome Apply(const LogRecord& record);
   // The reader has seen everything below `position` (control records lie between the last record and it).
   void AdvanceTo(Offset position);
+  // The partition was given back to the same member in this generation; nobody else had it.
+  void JoinGeneration(int32_t group_generation);
   // Moves the floor; a lower one changes nothing. The users are trimmed by TrimSome.
   void RaiseFloor(Offset floor);
   // Trims about kTrimUsers users to the floor, or a 256th of all if that is more; false when all are done. First those in
@@ -125,6 +127,9 @@ class PartitionState {
   bool TrimSome();
   // Moves users to the store until some `bytes` less are in memory; see UserTable::Spill.
   absl::StatusOr<int64_t> Spill(int64_t bytes) { return users_.Spill(bytes); }
+  // Frees some users, as TrimSome trims them, of a state that nobody needs any more; false when that were the last. Nothing
+  // else may be called any more.
+  bool DropSome() { return users_.DropSome(kTrimUsers); }
   // Not OK once the store failed to give a user back. The state is of no more use then, and must not be written.
   const absl::Status& failure() const { return failure_; }
 

@@ -164,6 +164,7 @@ absl::Status SpeedLayer::Round() {
   NoteBacklog(events.size() >= static_cast<size_t>(options_.max_poll_events));
   TRIBUTARY_RETURN_IF_ERROR(Handle(events));
   Trim();
+  DropSome();
   TRIBUTARY_RETURN_IF_ERROR(StoreFailure());
   TRIBUTARY_RETURN_IF_ERROR(KeepToBudget());
   if (FlushDue() || CheckpointDue()) TRIBUTARY_RETURN_IF_ERROR(Flush());
@@ -264,7 +265,7 @@ absl::Status SpeedLayer::Activate(PartitionId partition, PartitionRestore restor
 
 absl::StatusOr<std::vector<LogEvent>> SpeedLayer::PollGroup() {
   absl::Duration timeout = options_.poll_timeout;
-  if (trimming_ || (!restorer_.idle() && options_.restore_threads == 0)) {
+  if (trimming_ || !dropped_.empty() || (!restorer_.idle() && options_.restore_threads == 0)) {
     timeout = absl::ZeroDuration();
   } else if (!restorer_.idle()) {
     timeout = std::min(timeout, kRestorePollTimeout);  // What is restored is to flow soon.
@@ -430,20 +431,52 @@ ProduceRecord SpeedLayer::DeadLetterRecord(v1::DeadLetter letter) {
 }
 
 absl::Status SpeedLayer::Assign(const Assigned& assigned) {
+  std::map<PartitionId, Owned> known = std::exchange(set_aside_, {});
   for (const TopicPartition& source : assigned.partitions) {
     if (source.topic != settings_.topics.events) {
       return absl::FailedPreconditionError(absl::StrCat("the consumer group is used for another topic too: group=", Group(),
                                                         " topic=", source.topic));
     }
-    owned_[source.partition] = {.group_generation = assigned.group_generation, .assigned_at = clock_.Now()};
-  }
-  for (const TopicPartition& source : assigned.partitions) {
-    restorer_.Begin(source.partition, BudgetOfOne());
-    metrics_.Restoring(source.partition).Set(1);
-    metrics_.RestoreProgress(source.partition).Set(0);
+    Owned& owned = owned_[source.partition] = Owned();
+    if (assigned.unbroken && known.contains(source.partition)) owned = std::move(known[source.partition]);
+    owned.group_generation = assigned.group_generation;
     LOG(INFO) << "partition assigned: partition=" << Value(source.partition)
-              << " group_generation=" << assigned.group_generation;
+              << " group_generation=" << assigned.group_generation << " known=" << (owned.state != nullptr);
   }
+  for (auto& [partition, owned] : known) {
+    if (owned.state) dropped_.push_back(std::move(owned.state));
+  }
+  absl::Status first_failure;
+  for (const TopicPartition& source : assigned.partitions) {
+    Owned& owned = owned_.at(source.partition);
+    if (owned.state) first_failure.Update(GoOn(source.partition, owned));
+    if (!owned.state) BeginRestore(source.partition, owned);
+  }
+  return first_failure;
+}
+
+void SpeedLayer::BeginRestore(PartitionId partition, Owned& owned) {
+  owned.state.reset();
+  owned.touched = false;
+  owned.assigned_at = clock_.Now();
+  restorer_.Begin(partition, BudgetOfOne());
+  metrics_.Restoring(partition).Set(1);
+  metrics_.RestoreProgress(partition).Set(0);
+}
+
+// Where it cannot, the state is gone.
+absl::Status SpeedLayer::GoOn(PartitionId partition, Owned& owned) {
+  absl::Status started = group_->StartAt(EventsOf(partition), owned.state->applied());
+  if (!started.ok()) {
+    owned.state.reset();
+    // Taken away meanwhile: the Revoked is on its way.
+    return absl::IsInvalidArgument(started) ? absl::OkStatus() : started;
+  }
+  owned.state->JoinGeneration(owned.group_generation);
+  owned.state->RaiseFloor(floors_.FloorOf(partition).offset);
+  owned.measured_at = absl::InfinitePast();
+  trimming_ = true;
+  metrics_.kept.Increment();
   return absl::OkStatus();
 }
 
@@ -459,7 +492,8 @@ absl::Status SpeedLayer::Revoke(const Revoked& revoked) {
   }
   for (const TopicPartition& source : revoked.partitions) {
     restorer_.Cancel(source.partition);
-    owned_.erase(source.partition);
+    auto given_up = owned_.extract(source.partition);
+    if (status.ok() && !given_up.empty() && given_up.mapped().state) set_aside_.insert(std::move(given_up));
     metrics_.LagEvents(source.partition).Set(0);
     metrics_.LagSeconds(source.partition).Set(0);
     metrics_.Users(source.partition).Set(0);
@@ -494,6 +528,10 @@ void SpeedLayer::Trim() {
   for (auto& [partition, owned] : owned_) {
     if (owned.state) trimming_ |= owned.state->TrimSome();
   }
+}
+
+void SpeedLayer::DropSome() {
+  if (!dropped_.empty() && !dropped_.back()->DropSome()) dropped_.pop_back();
 }
 
 bool SpeedLayer::FlushDue() const {
@@ -604,14 +642,7 @@ absl::Status SpeedLayer::Abandon(absl::Status cause) {
   side_bytes_ = 0;
   trimming_ = false;
   flush_pending_ = false;
-  for (auto& [partition, owned] : owned_) {
-    owned.state.reset();
-    owned.touched = false;
-    owned.assigned_at = clock_.Now();
-    restorer_.Begin(partition, BudgetOfOne());
-    metrics_.Restoring(partition).Set(1);
-    metrics_.RestoreProgress(partition).Set(0);
-  }
+  for (auto& [partition, owned] : owned_) BeginRestore(partition, owned);
   LOG_EVERY_T(WARNING, 60) << "transaction abandoned, restoring: partitions=" << owned_.size() << " cause=\"" << cause
                            << "\"";
   return cause;

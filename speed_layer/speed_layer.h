@@ -40,7 +40,9 @@ namespace tributary::speed {
 //      quarter of the time that it has lasted, at most a second), so that a user who acts often is written once. A
 //      checkpoint writes the live counts and commits all of it together with the consumed positions and the group
 //      membership.
-//   3. Revoked: what is there is committed, the state dropped, the group told that it may move on.
+//   3. Revoked: what is there is committed, the group told that it may move on, the state set aside. Mostly the next
+//      assignment gives the partition back: then it goes on as it stood, if nobody can have had it meanwhile; else the
+//      state is dropped, piece by piece, since a million users take long.
 // A failed write, an aborted transaction or a lost membership leaves the state in doubt: the transaction is aborted,
 // the state of every partition thrown away and restored.
 //
@@ -112,6 +114,8 @@ class SpeedLayer {
   absl::Status FollowFloors();
   absl::Status RestoreSome();
   absl::Status Activate(PartitionId partition, PartitionRestore restore);
+  void BeginRestore(PartitionId partition, Owned& owned);
+  absl::Status GoOn(PartitionId partition, Owned& owned);
   void ReportRestores();
   absl::StatusOr<std::vector<LogEvent>> PollGroup();
   std::string Group() const;
@@ -127,6 +131,7 @@ class SpeedLayer {
 
   void NoteBacklog(bool more_waits);
   void Trim();
+  void DropSome();
   int64_t BudgetOfOne() const;
   // Not OK once a user could not be brought back from the store: nothing may be written any more.
   absl::Status StoreFailure() const;
@@ -159,6 +164,8 @@ class SpeedLayer {
   std::unique_ptr<GroupReader> group_;
 
   std::map<PartitionId, Owned> owned_;
+  std::map<PartitionId, Owned> set_aside_;  // Given up, all committed; until the next assignment.
+  std::vector<std::unique_ptr<PartitionState>> dropped_;  // Of partitions that went: freed piece by piece, others flow.
   bool acknowledge_ = false;  // A Revoked was dealt with, the group does not know yet.
   struct {
     int64_t applied = 0;

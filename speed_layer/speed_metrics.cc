@@ -23,6 +23,8 @@ SpeedMetrics::SpeedMetrics(MetricsRegistry& registry)
       aborts(
           registry.AddCounter("tributary_speed_aborts_total", "Transactions aborted or in doubt, and applied again")),
       restores(registry.AddCounter("tributary_speed_restores_total", "Partitions restored")),
+      kept(registry.AddCounter("tributary_speed_kept_partitions_total",
+                               "Partitions that a rebalance left here and that went on without being restored")),
       gaps(registry.AddCounter("tributary_speed_gaps_total", "Partitions that lost events to retention unread")),
       retries(registry.AddCounter("tributary_speed_retries_total", "Failures that were retried")),
       left_out(registry.AddCounter("tributary_speed_dead_letters_without_original_total",

@@ -33,6 +33,7 @@ class SpeedMetrics {
   Counter& commits;
   Counter& aborts;    // Transactions that ended otherwise; their events were applied again.
   Counter& restores;  // Partitions.
+  Counter& kept;      // Partitions that a rebalance gave back to this instance, with their state.
   Counter& gaps;      // Partitions that lost events to retention.
   Counter& retries;   // Failures that were retried.
   Counter& left_out;  // Dead letters whose original bytes did not fit through the broker.

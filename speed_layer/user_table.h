@@ -93,6 +93,15 @@ class UserTable {
     bytes_ -= (*it)->counted_bytes;
     shard.erase(it);
   }
+  // Frees about so many of those in memory, shard by shard; false when that were the last. Nothing else may be called any
+  // more.
+  bool DropSome(size_t users) {
+    for (size_t dropped = 0; dropped < users && dropped_shards_ < kShards; ++dropped_shards_) {
+      dropped += shards_[dropped_shards_].size();
+      shards_[dropped_shards_] = Shard();
+    }
+    return dropped_shards_ < kShards;
+  }
   // Bring near what Get of this user will need: first where the entry is found, some calls later the entry itself. With
   // a million users each event is a handful of cache misses, which otherwise come one after the other.
   void PrefetchSlot(absl::string_view user_id) const { shards_[ShardIndex(Hash()(user_id))].prefetch(user_id); }
@@ -161,6 +170,7 @@ class UserTable {
   std::array<Shard, kShards> shards_;
   int64_t bytes_ = 0;
   size_t hand_ = 0;  // The shard that Spill looks at next.
+  size_t dropped_shards_ = 0;
   struct Spilled;
   std::unique_ptr<Spilled> spilled_;  // Null without a store.
 };

@@ -522,7 +522,70 @@ void MeasureBudget(const Options& options, Report& report) {
   report.Add("cpu_s_per_million_quarter_in_memory", drained.cpu_seconds_per_million, "s");
 }
 
-// Users whose events come close together, as sessions do; then kill -9 and start again.
+// How long events wait while a second instance joins the first and takes half of its partitions, which it restores:
+// {those of partitions that stay where they are, those of the others}, the longest each.
+std::pair<absl::Duration, absl::Duration> LongestWaits(World& world, std::mt19937_64& random) {
+  constexpr absl::Duration kInterval = absl::Milliseconds(5);
+  constexpr absl::Duration kBefore = absl::Seconds(1);
+  constexpr absl::Duration kAfter = absl::Seconds(1);
+  struct Partition {
+    int64_t first_offset = 0;
+    std::vector<absl::Time> written;
+    size_t applied = 0;
+    absl::Duration longest;
+    bool moved = false;
+  };
+  std::vector<Partition> partitions(static_cast<size_t>(world.partitions()));
+  auto reader = world.log().OpenReader(Isolation::kUncommitted);
+  CHECK(reader.ok()) << reader.status();
+  for (int p = 0; p < world.partitions(); ++p) {
+    const TopicPartition events{world.topics().events, PartitionId{p}};
+    partitions[p].first_offset = Value(world.log().Offsets(events, Isolation::kCommitted)->end);
+    const TopicPartition views{world.topics().speed_views, PartitionId{p}};
+    CHECK((*reader)->Start(views, world.log().Offsets(views, Isolation::kUncommitted)->end).ok());
+  }
+  std::unique_ptr<integration::Process> second;
+  const absl::Time began = absl::Now();
+  absl::Time end = absl::InfiniteFuture();
+  const auto all_applied = [&] {
+    return std::all_of(partitions.begin(), partitions.end(),
+                       [](const Partition& partition) { return partition.applied == partition.written.size(); });
+  };
+  for (absl::Time next = began; absl::Now() < end || !all_applied();) {
+    CHECK(absl::Now() < began + kLimit) << "waited in vain: " << (second ? second->Log() : "");
+    for (; next <= std::min(absl::Now(), end); next += kInterval) {
+      for (int p = 0; p < world.partitions(); ++p) {
+        world.Write(MakeEvent(p, world.written(), 0, random), PartitionId{p});
+        partitions[p].written.push_back(next);
+      }
+    }
+    if (!second && absl::Now() >= began + kBefore) second = world.StartSpeed("speed-1", false);
+    const auto events = (*reader)->Poll(kInterval, 10'000);
+    CHECK(events.ok()) << events.status();
+    for (const LogEvent& event : *events) {
+      const auto* record = std::get_if<LogRecord>(&event);
+      v1::Progress progress;
+      if (record == nullptr || record->key != kProgressKey || !progress.ParseFromString(*record->value)) continue;
+      Partition& partition = partitions[static_cast<size_t>(Value(record->source.partition))];
+      for (; partition.applied < partition.written.size() &&
+             partition.first_offset + static_cast<int64_t>(partition.applied) < progress.position().applied_offset();
+           ++partition.applied) {
+        partition.longest = std::max(partition.longest, absl::Now() - partition.written[partition.applied]);
+      }
+      partition.moved |= progress.instance() == "speed-1";
+    }
+    const auto moved = std::count_if(partitions.begin(), partitions.end(), [](const Partition& p) { return p.moved; });
+    if (end == absl::InfiniteFuture() && moved == world.partitions() / 2) end = absl::Now() + kAfter;
+  }
+  std::pair<absl::Duration, absl::Duration> longest;
+  for (const Partition& partition : partitions) {
+    absl::Duration& of = partition.moved ? longest.second : longest.first;
+    of = std::max(of, partition.longest);
+  }
+  return longest;
+}
+
+// Users whose events come close together, as sessions do; then kill -9 and start again; then a second instance.
 void MeasureLiveUsers(const Options& options, Report& report) {
   constexpr int kBlock = 1000;
   constexpr int kPartitions = 4;
@@ -564,6 +627,9 @@ void MeasureLiveUsers(const Options& options, Report& report) {
     std::cerr << "restored in " << seconds.back() << " s, CPU " << CpuTime(process->pid()) << "\n";
   }
   report.Add("restore_1m_users_s", Median(seconds), "s");
+  const auto [stayed, moved] = LongestWaits(world, random);
+  report.Add("second_instance_longest_wait_stayed_s", absl::ToDoubleSeconds(stayed), "s");
+  report.Add("second_instance_longest_wait_moved_s", absl::ToDoubleSeconds(moved), "s");
 }
 
 void MeasureScale(const Options& options, Report& report) {

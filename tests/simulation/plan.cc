@@ -72,6 +72,19 @@ class Planner {
     }
   }
 
+  // An instance gives up what it has and is out of the group before the next generation: when it is back, others have had it.
+  void MissAGeneration(int slot) {
+    Do({Action::kRebalance});
+    Do({Action::kSpeed, slot});
+    Do({Action::kExpireMember, slot});
+    for (int round = 0; round < 6; ++round) {
+      Event();
+      for (int other = 0; other < kSpeedSlots; ++other) {
+        if (other != slot) Do({Action::kSpeed, other});
+      }
+    }
+  }
+
   void Layers() {
     for (int slot = 0; slot < kSpeedSlots; ++slot) {
       if (!OneIn(3)) Do({Action::kSpeed, slot});
@@ -167,7 +180,7 @@ class Planner {
       case 8:
         return Do({Action::kExpireTransaction, slot});
       case 9:
-        return Do({Action::kRebalance});
+        return OneIn(2) ? MissAGeneration(slot) : Do({Action::kRebalance});
       case 10:
       case 11:
       case 12:

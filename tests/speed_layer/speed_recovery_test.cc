@@ -230,6 +230,41 @@ TEST_F(SpeedRecoveryTest, APartitionMovesWithWhatWasAppliedCommitted) {
   ExpectAsUndisturbed();
 }
 
+TEST_F(SpeedRecoveryTest, ARebalanceThatGivesAPartitionBackRestoresNothing) {
+  StartInTheMiddle();
+  harness_.Settle({layer_.get()});
+  const double restores = Metric("tributary_speed_restores_total");
+  // From here on nothing could be restored.
+  for (int partition : {0, 1}) harness_.log.HoldPartition({"speed-views", PartitionId{partition}});
+  harness_.log.Rebalance("tributary-speed");
+  harness_.Publish({.user = "new"}, 1);
+  for (int round = 0; round < 20; ++round) ASSERT_TRUE(harness_.Round(*layer_).ok());
+  EXPECT_TRUE(harness_.View("new", 1, Isolation::kUncommitted));
+  EXPECT_EQ(harness_.Progress(1, Isolation::kUncommitted)->position().group_generation(), 2);
+  for (int partition : {0, 1}) harness_.log.ReleasePartition({"speed-views", PartitionId{partition}});
+  harness_.Settle({layer_.get()});
+  EXPECT_EQ(Metric("tributary_speed_restores_total"), restores);
+  EXPECT_EQ(Metric("tributary_speed_kept_partitions_total"), 2);
+}
+
+TEST_F(SpeedRecoveryTest, APartitionThatSomebodyElseHadMeanwhileIsRestored) {
+  PublishMix(harness_, 0, kEvents / 2);
+  layer_ = harness_.Start("one");
+  auto two = harness_.Start("two");
+  harness_.Settle({layer_.get(), two.get()});
+  harness_.log.Rebalance("tributary-speed");
+  ASSERT_TRUE(harness_.Round(*layer_).ok());        // Gives up what it has,
+  harness_.log.ExpireMember("tributary-speed", "one");  // and is out of the group before the next generation.
+  PublishMix(harness_, kEvents / 2, kEvents);
+  for (int round = 0; round < 20; ++round) ASSERT_TRUE(harness_.Round(*two).ok());
+  ASSERT_NE(two->partition(PartitionId{0}), nullptr);
+  ASSERT_NE(two->partition(PartitionId{1}), nullptr);
+  const double kept = Metric("tributary_speed_kept_partitions_total");
+  harness_.Settle({layer_.get(), two.get()});
+  EXPECT_EQ(Metric("tributary_speed_kept_partitions_total"), kept + 1) << "that of `two`";
+  EXPECT_EQ(harness_.Committed(), Undisturbed());
+}
+
 TEST_F(SpeedRecoveryTest, AZombieThatLostItsMembershipCommitsNothing) {
   StartInTheMiddle();
   auto two = harness_.Start("two");
