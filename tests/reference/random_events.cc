@@ -26,6 +26,10 @@ v1::Event RandomEvents::Event(int64_t user, int64_t now_unix_ms) {
   const int64_t grid = OneIn(2) ? 12 * kHour : kMinute;
   SetTime(Time(now_unix_ms) / grid * grid, &event);
   if (!OneIn(8)) event.set_item_id("item-" + std::to_string(Pick(items_)));
+  // A user is shown the same over and over.
+  if (event.type() == v1::IMPRESSION && !event.item_id().empty()) {
+    event.set_item_id("item-" + std::to_string((user + Pick(2)) % items_));
+  }
   if (OneIn(3)) event.set_page("/page/" + std::to_string(Pick(3)));
   if (OneIn(3)) event.set_category("category " + std::to_string(Pick(3)));
   if (!OneIn(8)) event.set_query("tea");
