@@ -4,26 +4,19 @@
 // owner and leaves librdkafka waiting: for the assignment with an empty one (so nothing is read), for the revocation until
 // the owner acknowledges. Partitions are assigned to librdkafka as the owner starts them, all started ones anew with the
 // positions that the owner has reached: pausing and seeking them instead is where librdkafka 2.0 rewinds.
-//
-// A partition that is added to the topic is dealt out when the group's leader joins anew, which librdkafka does when it
-// sees the topic change. A static member that comes back as the leader sees no change: it knows the partition from the
-// beginning, is given what it had without a new generation, and does not learn that it leads (KIP-814, not in librdkafka
-// 2.0). So each member looks now and then whether the group reads everything, and where it does not joins anew.
 #include <librdkafka/rdkafka.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <deque>
 #include <map>
-#include <thread>
+#include <optional>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/kafka/client.h"
+#include "common/kafka/unread_check.h"
 #include "common/status/status_macros.h"
-#include "common/sync/mutex.h"
 #include "glog/logging.h"
 
 namespace tributary::kafka {
@@ -34,8 +27,6 @@ constexpr absl::Duration kWaitSlice = absl::Milliseconds(20);
 constexpr absl::Duration kLeaveTimeout = absl::Seconds(5);
 // A member that does not poll for so long is taken for dead.
 constexpr absl::Duration kMaxPollInterval = absl::Minutes(5);
-// A look at the group must not hold up for long who stops.
-constexpr absl::Duration kUnreadCheckTimeout = absl::Seconds(1);
 
 using Metadata = std::shared_ptr<rd_kafka_consumer_group_metadata_t>;
 
@@ -69,59 +60,6 @@ int32_t GenerationOf(const rd_kafka_consumer_group_metadata_t* metadata) {
   std::memcpy(&generation, bytes.data() + position, sizeof(generation));
   return generation;
 }
-
-// Looks now and then, on a thread of its own, whether the group reads all partitions of its topic.
-class UnreadCheck {
- public:
-  UnreadCheck(rd_kafka_t* handle, const GroupReaderOptions& options)
-      : handle_(handle), options_(options), thread_([this] { Run(); }) {}
-  ~UnreadCheck() {
-    {
-      MutexLock lock(mutex_);
-      stop_ = true;
-    }
-    stopping_.NotifyAll();
-    thread_.join();
-  }
-
-  // Once for each look that found a partition which nobody reads.
-  bool TakeFound() { return found_.exchange(false, std::memory_order_relaxed); }
-
- private:
-  void Run() {
-    while (!Stopped()) {
-      if (absl::Status status = Look(); !status.ok() && !absl::IsUnavailable(status)) {
-        LOG_EVERY_T(WARNING, 600) << "whether all partitions are read is not known: " << status;
-      }
-    }
-  }
-
-  bool Stopped() {
-    MutexLock lock(mutex_);
-    return stopping_.AwaitFor(mutex_, options_.unread_check_interval,
-                              [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return stop_; });
-  }
-
-  absl::Status Look() {
-    TRIBUTARY_ASSIGN_OR_RETURN(const int partitions, PartitionCount(handle_, options_.topic, kUnreadCheckTimeout));
-    TRIBUTARY_ASSIGN_OR_RETURN(const int assigned,
-                               AssignedPartitions(handle_, options_.group, options_.topic, kUnreadCheckTimeout));
-    if (assigned < partitions) {
-      LOG(INFO) << "partitions that nobody reads, joining anew: topic=" << options_.topic << " partitions=" << partitions
-                << " assigned=" << assigned;
-      found_.store(true, std::memory_order_relaxed);
-    }
-    return absl::OkStatus();
-  }
-
-  rd_kafka_t* const handle_;
-  const GroupReaderOptions& options_;
-  std::atomic<bool> found_ = false;
-  Mutex mutex_;
-  CondVar stopping_;
-  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;  // Last: it uses the others.
-};
 
 class Member final : public GroupReader {
  public:
