@@ -1,8 +1,8 @@
 // What a batch run at full tilt does to serving on the same cores: p99 of Recommend with one beside it, as
 // deploy/README.md advises to start it (chrt --idle, ionice -c 3), beside p99 without one. A server as in bench
-// serving, asked 500 times a second whatever it answers. Runs of tributary-batch on a synthetic history follow one another meanwhile, on all cores; how many
-// cores they got is reported. The phases take turns, and each figure is the median of its turns. The same without the
-// advice is shown, too.
+// serving, asked 500 times a second whatever it answers. Runs of tributary-batch on a synthetic history follow one
+// another meanwhile, on all cores; how many cores they got is reported. The phases take turns, and each figure is the
+// median of its turns. The same with a core left to serving, and without any advice, is shown too.
 #include <fcntl.h>
 #include <glog/logging.h>
 #include <signal.h>
@@ -36,6 +36,7 @@ namespace {
 
 constexpr int kTurns = 3;
 constexpr int kRequestsPerSecond = 500;
+constexpr const char* kAdvised[] = {"chrt", "--idle", "0", "ionice", "-c", "3"};
 
 struct Size {
   Scale serving;
@@ -171,7 +172,19 @@ int Main(bool smoke) {
   Batch batch(dir, size);
   const ServerProcess server({"--serve", snapshots, smoke ? "smoke" : "full"}, std::nullopt);
 
-  std::vector<double> without, advised, unadvised, cores;
+  struct Way {
+    const char* name;
+    std::vector<std::string> prefix;  // Of the command.
+    std::vector<double> p99_ms;
+    std::vector<double> cores;        // That the runs had.
+  };
+  std::vector<std::string> leaving_a_core = {"taskset", "-c", absl::StrCat("1-", std::thread::hardware_concurrency() - 1)};
+  leaving_a_core.insert(leaving_a_core.end(), std::begin(kAdvised), std::end(kAdvised));
+  std::vector<Way> ways = {{"recommend_p99", {std::begin(kAdvised), std::end(kAdvised)}},
+                           {"recommend_p99_leaving_a_core", leaving_a_core},
+                           {"recommend_p99_unadvised", {}}};
+  if (std::thread::hardware_concurrency() < 2) ways.erase(ways.begin() + 1);
+  std::vector<double> without;
   const auto ask = [&] {
     const LoadResult result = AskSteadily({.address = absl::StrCat("127.0.0.1:", server.port()),
                                            .users = size.serving.users,
@@ -184,26 +197,22 @@ int Main(bool smoke) {
   };
   for (int turn = 0; turn < kTurns; ++turn) {
     without.push_back(ask());
-    for (auto [prefix, figures] :
-         {std::pair(std::vector<std::string>{"chrt", "--idle", "0", "ionice", "-c", "3"}, &advised),
-          {std::vector<std::string>{}, &unadvised}}) {
+    for (Way& way : ways) {
       batch.Forget();
       const absl::Time began = absl::Now();
-      batch.Start(prefix);
-      figures->push_back(ask());
+      batch.Start(way.prefix);
+      way.p99_ms.push_back(ask());
       const double wall = absl::ToDoubleSeconds(absl::Now() - began);
-      const double used = absl::ToDoubleSeconds(batch.Stop());
-      if (!prefix.empty()) {
-        cores.push_back(used / wall);
-      }
+      way.cores.push_back(absl::ToDoubleSeconds(batch.Stop()) / wall);
+      std::fprintf(stderr, "turn %d: %s %.2f ms, without %.2f ms; the runs had %.2f cores\n", turn + 1, way.name,
+                   way.p99_ms.back(), without.back(), way.cores.back());
     }
-    std::fprintf(stderr, "turn %d: p99 without %.2f, advised %.2f, unadvised %.2f ms; the runs had %.2f cores\n",
-                 turn + 1, without.back(), advised.back(), unadvised.back(), cores.back());
   }
   bench::Report report("batch_beside");
-  report.Add("recommend_p99_ms", bench::Median(advised), "ms", "without a batch run", bench::Median(without));
-  report.Add("recommend_p99_unadvised_ms", bench::Median(unadvised), "ms", "without a batch run", bench::Median(without));
-  report.Add("batch_cores", bench::Median(cores), "cores");
+  for (const Way& way : ways) {
+    report.Add(absl::StrCat(way.name, "_ms"), bench::Median(way.p99_ms), "ms", "without a batch run", bench::Median(without));
+    report.Add(absl::StrCat(way.name, "_batch_cores"), bench::Median(way.cores), "cores");
+  }
   return 0;
 }
 
