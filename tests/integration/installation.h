@@ -85,8 +85,6 @@ class Installation {
   v1::RecommendResponse Recommend(const std::string& user, int limit = 20);
   // Waits until serving answers from `generation`.
   void AwaitGeneration(int64_t generation);
-  // As far as the partition's events are in what serving answers; 0: it knows of none.
-  int64_t Applied(int partition);
   // Waits until every partition's applied offset has reached its end.
   void AwaitCaughtUp();
   // Waits until at least this many events are counted. Counts come with the speed layer's checkpoints, a little behind the
@@ -96,6 +94,8 @@ class Installation {
 
  private:
   void Connect();
+  // As far as the partition's events are in what serving answers; 0: it knows of none.
+  int64_t Applied(int partition);
 
   KafkaFixture kafka_;
   TempDir dir_;

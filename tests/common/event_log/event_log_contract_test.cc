@@ -60,6 +60,8 @@ struct Seen {
     }
     return values;
   }
+  // Partitions of the last assignment.
+  size_t share() const { return assigned.empty() ? 0 : assigned.back().partitions.size(); }
 };
 
 class EventLogContractTest : public ::testing::Test {
@@ -132,6 +134,15 @@ class EventLogContractTest : public ::testing::Test {
                                  .topic = topic,
                                  .session_timeout = harness_->session_timeout(),
                                  .unread_check_interval = absl::Milliseconds(500)}));
+  }
+  // Polls a member, which lets go of what is revoked, until it has so many partitions.
+  void PollUntilItHas(GroupReader& member, Seen& seen, size_t partitions) {
+    const absl::Time deadline = absl::Now() + kPatience;
+    while (seen.share() != partitions) {
+      ASSERT_LT(absl::Now(), deadline) << "it has " << seen.share() << " partitions, not " << partitions;
+      seen.Add(Must(member.Poll(harness_->poll_timeout(), 100)));
+      ASSERT_TRUE(member.AcknowledgeRevoked().ok());
+    }
   }
   // Until `done`, polls both members, who let go of what is revoked.
   template <typename Done>
@@ -537,16 +548,10 @@ TEST_F(EventLogContractTest, AMemberThatLeavesHandsOverItsPartitions) {
   const std::unique_ptr<GroupReader> b = Join(group, "b", topic);
   Seen seen_a;
   Seen seen_b;
-  const auto share = [](const Seen& seen) { return seen.assigned.empty() ? 0 : seen.assigned.back().partitions.size(); };
-  PollBoth(*a, seen_a, *b, seen_b, [&] { return share(seen_a) == 1 && share(seen_b) == 1; });
+  PollBoth(*a, seen_a, *b, seen_b, [&] { return seen_a.share() == 1 && seen_b.share() == 1; });
   ASSERT_TRUE(a->Leave().ok());
   EXPECT_TRUE(absl::IsFailedPrecondition(a->Poll(absl::ZeroDuration(), 1).status()));
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (share(seen_b) != 2) {
-    ASSERT_LT(absl::Now(), deadline);
-    seen_b.Add(Must(b->Poll(harness_->poll_timeout(), 100)));
-    ASSERT_TRUE(b->AcknowledgeRevoked().ok());
-  }
+  PollUntilItHas(*b, seen_b, 2);
 }
 
 TEST_F(EventLogContractTest, AStaticMemberThatRestartsKeepsItsPartitions) {
@@ -556,8 +561,7 @@ TEST_F(EventLogContractTest, AStaticMemberThatRestartsKeepsItsPartitions) {
   const std::unique_ptr<GroupReader> b = Join(group, "b", topic);
   Seen seen_a;
   Seen seen_b;
-  const auto share = [](const Seen& seen) { return seen.assigned.empty() ? 0 : seen.assigned.back().partitions.size(); };
-  PollBoth(*a, seen_a, *b, seen_b, [&] { return share(seen_a) == 1 && share(seen_b) == 1; });
+  PollBoth(*a, seen_a, *b, seen_b, [&] { return seen_a.share() == 1 && seen_b.share() == 1; });
   const size_t rebalances = seen_b.revoked.size();
 
   a.reset();  // As a crash: it does not leave.
@@ -580,13 +584,7 @@ TEST_F(EventLogContractTest, APartitionThatIsAddedWhileItsLeaderRestartsIsReadTo
   harness_->AddPartitions(topic, 2);
   leader = Join(group, "a", topic);
   Seen seen_again;
-  const auto last = [&] { return seen_again.assigned.empty() ? 0 : seen_again.assigned.back().partitions.size(); };
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (last() != 2) {
-    ASSERT_LT(absl::Now(), deadline) << "nobody reads the new partition";
-    seen_again.Add(Must(leader->Poll(harness_->poll_timeout(), 100)));
-    ASSERT_TRUE(leader->AcknowledgeRevoked().ok());
-  }
+  PollUntilItHas(*leader, seen_again, 2);
   EXPECT_TRUE(seen_again.revoked.empty() || seen_again.assigned.back().unbroken);
 }
 
